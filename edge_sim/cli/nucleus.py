@@ -18,7 +18,7 @@ from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_sim.offline.nucleus.session import Outcome
+    from edge_sim.offline.nucleus.session import SessionOutcome
 FAILED = 4
 _EMPTY: dict[str, object] = {"sent": [], "refused": [], "broken": [], "unheard": [], "logs": {}, "notes": []}
 
@@ -104,11 +104,11 @@ def command(
     Example: edge-sim nucleus v2 --profile raspberry-pi-3 --send 'images/new={}' --answers 1
              edge-sim nucleus v2 --root board --target lite
     """
-    from edge_sim.offline.nucleus.session import Session, hold
+    from edge_sim.offline.nucleus.session import NucleusSession, hold
 
     if (root is None) == (profile_name is None):
         raise UsageError("expected --root or --profile", hint="--root DIR of a board, or --profile NAME to make one.")
-    session = Session(
+    session = NucleusSession(
         folder=folder,
         root=root or Path("/"),
         target=target,
@@ -142,7 +142,7 @@ def _secrets(group: Path | None) -> Mapping[str, str]:
     return {source.address: source.value or "" for source in read(group).sources if source.kind == "secret"}
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: SessionOutcome) -> None:
     for message in outcome.sent:
         say(f"{message['component']} → {message['to']} {message['topic']}: {message['payload']}")
     for word, entries in (("refused", outcome.refused), ("broken", outcome.broken), ("unheard", outcome.unheard)):

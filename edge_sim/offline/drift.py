@@ -26,7 +26,7 @@ _KINDS: dict[str | None, Kind] = {"create": "missing", "change": "different"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class PathDifference:
     """One path that is not as planned. ``words`` say what is different; ``resource`` and ``function`` whose it is."""
 
     path: str
@@ -43,7 +43,7 @@ class Drift:
     """``differences`` in the order of the paths; ``not_compared`` says in sentences what could not be."""
 
     compared: int
-    differences: tuple[Difference, ...]
+    differences: tuple[PathDifference, ...]
     not_compared: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -81,13 +81,13 @@ def _comparable(entries: Sequence[Entry], packed: PackedGroup, target: Target) -
     return [line for line in lines if line.path not in hidden and not target.hides(line.path)]
 
 
-def _extra(entries: Sequence[Entry], packed: PackedGroup, target: Target) -> Iterator[Difference]:
+def _extra(entries: Sequence[Entry], packed: PackedGroup, target: Target) -> Iterator[PathDifference]:
     """Yield what exists without being planned, except in code whose content is unknown."""
     paths = {entry.path for entry in entries}
     open_code = {f"/{owner.address.replace('/', '_')}/" for owner in packed.unknown if owner.kind == "function"}
     for path, node in target.disk.items():
         if path not in paths and not any(top in path for top in open_code):
-            yield Difference(path=path, kind="extra", actual=node)
+            yield PathDifference(path=path, kind="extra", actual=node)
 
 
 def _not_compared(packed: PackedGroup, target: Target) -> Iterator[str]:
@@ -113,9 +113,9 @@ def _names(path: str, node: Node) -> set[str]:
     return {*path.split("/"), *(node.target or "").split("/")}
 
 
-def _difference(line: Line) -> Difference:
+def _difference(line: Line) -> PathDifference:
     entry = line.entry
-    return Difference(
+    return PathDifference(
         path=line.path,
         kind=_KINDS[line.kind],
         expected=line.expected,
@@ -126,12 +126,12 @@ def _difference(line: Line) -> Difference:
     )
 
 
-def _sources(group: Group, target: Target) -> Iterator[Difference]:
+def _sources(group: Group, target: Target) -> Iterator[PathDifference]:
     """Yield the missing sources of local resources."""
     for resource in group.resources:
         path = resource.source_path
         if path is not None and target.facts.at(path) is None and path not in target.unseen:
-            yield Difference(path=path, kind="missing", resource=resource.id)
+            yield PathDifference(path=path, kind="missing", resource=resource.id)
 
 
 def _bytes(packed: PackedGroup, target: Target, own: Mapping[str, str]) -> Iterator[str]:

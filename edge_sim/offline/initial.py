@@ -22,7 +22,7 @@ from edge_sim.greengrass.resources import Resource
 from edge_sim.offline import starter, trial
 from edge_sim.offline.guess import guess
 from edge_sim.offline.inputs import address
-from edge_sim.offline.starter import Code, Parts
+from edge_sim.offline.starter import CodeLocation, Parts
 from edge_sim.offline.trial import GROUP_FILE
 from edge_sim.profiles import load_profiles
 from edge_sim.scenario import SCENARIO
@@ -121,7 +121,7 @@ def _beside(group: Group, places: Sequence[Path], folder: Path) -> tuple[Parts, 
     for function in starter.functions(group):
         material = next(filter(None, (_code(path, function) for path in _code_places(places, function))), None)
         if material:
-            code[function.id] = Code(folder=Path(_relative(material.folder, folder)), handler=material.handler)
+            code[function.id] = CodeLocation(folder=Path(_relative(material.folder, folder)), handler=material.handler)
         else:
             missing.append(f"the code of function {function.id}, or its handler")
     return Parts(models=models, code=code, base=folder), missing
@@ -140,12 +140,12 @@ def _code_places(places: Sequence[Path], function: Function) -> Iterator[Path]:
     return _existing(places, _CODE_FOLDERS, [*names, *(name.replace("-", "_") for name in names)])
 
 
-def _code(path: Path, function: Function) -> Code | None:
+def _code(path: Path, function: Function) -> CodeLocation | None:
     try:
         handlers = starter.handlers(path, function) if path.is_dir() else []
     except OSError:
         return None
-    return Code(folder=path, handler=handlers[0]) if len(handlers) == 1 else None
+    return CodeLocation(folder=path, handler=handlers[0]) if len(handlers) == 1 else None
 
 
 def _existing(places: Iterable[Path], folders: Sequence[str], names: Iterable[str]) -> Iterator[Path]:

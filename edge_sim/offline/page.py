@@ -11,7 +11,7 @@ from edge_sim.facts import Node
 from edge_sim.greengrass.blast import BlastRadius
 from edge_sim.greengrass.changes import MARKS, Line
 from edge_sim.greengrass.rows import AccessRow
-from edge_sim.offline.drift import Difference, Drift
+from edge_sim.offline.drift import Drift, PathDifference
 from edge_sim.offline.plan import OfflinePlan, Use
 from edge_sim.offline.plantext import summary
 from edge_sim.pages import access, layout, reach
@@ -245,7 +245,7 @@ _DRIFT = "+ only on the board, ~ different, - missing; differences from the plan
 _KINDS = {"missing": "-", "different": "~", "extra": "+"}
 
 
-def _difference(difference: Difference, places: Places) -> Issue:
+def _difference(difference: PathDifference, places: Places) -> Issue:
     words = {"missing": "missing", "extra": "not part of the deployment", "different": ", ".join(difference.words)}
     return Issue(
         where=difference.path,
@@ -254,7 +254,7 @@ def _difference(difference: Difference, places: Places) -> Issue:
     )
 
 
-def _drift_leaf(difference: Difference) -> layout.Leaf:
+def _drift_leaf(difference: PathDifference) -> layout.Leaf:
     return layout.Leaf(
         path=difference.path,
         node=difference.actual or difference.expected,

@@ -27,7 +27,7 @@ _PLAIN = re.compile(r"[A-Za-z_./]([\w./:@+-]*[\w./])?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Code:
+class CodeLocation:
     """Where a function's code lies, and its ``module.function`` in there."""
 
     folder: Path
@@ -42,7 +42,7 @@ class Parts:
     """
 
     models: Mapping[str, Path] = field(default_factory=dict)
-    code: Mapping[str, Code] = field(default_factory=dict)
+    code: Mapping[str, CodeLocation] = field(default_factory=dict)
     events: Mapping[str, object] = field(default_factory=dict)
     base: Path = Path()
 

@@ -24,7 +24,7 @@ from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Core, Group
 from edge_sim.offline import starter
 from edge_sim.offline.inputs import Inputs, PackageSource, address
-from edge_sim.offline.starter import Code, Parts
+from edge_sim.offline.starter import CodeLocation, Parts
 from edge_sim.scenario import SCENARIO, Invocation, Scenario, load
 
 GROUP_FILE = "group.yaml"
@@ -55,7 +55,7 @@ def parts(
     code = {}
     for text in code_texts:
         name, folder = _path("--code", text, functions)
-        code[functions[name].id] = Code(folder=folder, handler=_handler(functions[name], folder, text))
+        code[functions[name].id] = CodeLocation(folder=folder, handler=_handler(functions[name], folder, text))
     events = {functions[name].id: event for name, event in (_event(text, functions) for text in event_texts)}
     return Parts(models=models, code=code, events=events)
 

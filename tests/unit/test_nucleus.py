@@ -16,7 +16,7 @@ from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.offline.nucleus import client, eventstream
 from edge_sim.offline.nucleus.core import read_folder
 from edge_sim.offline.nucleus.eventstream import Frame
-from edge_sim.offline.nucleus.ipc import Client, Hub, allowed, serving
+from edge_sim.offline.nucleus.ipc import Hub, IpcClient, allowed, serving
 from edge_sim.offline.nucleus.recipes import ordered, read_component, resolved
 from edge_sim.v2.nucleus import CLASSIC, LITE
 
@@ -59,7 +59,7 @@ def control(service: str, operation: str, *resources: str) -> dict[str, Any]:
     ],
 )
 def test_a_policy_lets_exactly_what_it_names(resources: list[str], asked: str, may: bool) -> None:
-    component_client = Client(
+    component_client = IpcClient(
         name="c", configuration={"accessControl": control("ipc.pubsub", "PublishToTopic", *resources)}
     )
     assert allowed(component_client, "aws.greengrass.ipc.pubsub", "PublishToTopic", asked) is may
@@ -67,7 +67,7 @@ def test_a_policy_lets_exactly_what_it_names(resources: list[str], asked: str, m
 
 
 def test_mqtts_wildcards_are_the_clouds() -> None:
-    component_client = Client(
+    component_client = IpcClient(
         name="c", configuration={"accessControl": control("ipc.mqttproxy", "PublishToIoTCore", "up/+/#")}
     )
     assert allowed(component_client, "aws.greengrass.ipc.mqttproxy", "PublishToIoTCore", "up/a/b")
@@ -85,7 +85,7 @@ def connected(
     folder: Path, hub: Hub, configuration: dict[str, Any], make: Callable[[], Any] = awss_client
 ) -> Iterator[Any]:
     """A client, connected to the stand-in as component ``mine``; awsiotsdk's own unless ``make`` makes another."""
-    hub.clients["token"] = Client(name="mine", configuration=configuration)
+    hub.clients["token"] = IpcClient(name="mine", configuration=configuration)
     path = folder / "ipc.socket"
     before = dict(os.environ)
     with serving(path, hub):

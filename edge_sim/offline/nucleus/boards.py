@@ -28,7 +28,7 @@ from edge_sim.emulation.drivers import DriverName, Progress
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.jsonobject import JsonObject
 from edge_sim.offline.migration.several import lay_over
-from edge_sim.offline.nucleus.session import Outcome, Session
+from edge_sim.offline.nucleus.session import NucleusSession, SessionOutcome
 from edge_sim.scenarioparts import BoardFile
 from edge_sim.v2.nucleus import BY_NAME, LAST_SYSTEM_ID, NUCLEI, Nucleus
 from edge_sim.v2.suitability import unsuited
@@ -51,7 +51,7 @@ _ERRORS: Mapping[int, type[EdgeSimError]] = {
 }
 
 
-def hold(session: Session, profile: DeviceProfile, driver: DriverName, progress: Progress) -> Outcome:
+def hold(session: NucleusSession, profile: DeviceProfile, driver: DriverName, progress: Progress) -> SessionOutcome:
     """Make a board of ``profile`` and hold the session there; root and architecture are the board's.
 
     Raises InvalidDefinitionError where the nucleus runs on no such board, board.sh fails there or the deployment is
@@ -112,7 +112,7 @@ def _board(spec: BoardSpec, driver: DriverName, progress: Progress) -> Iterator[
         yield _Place(run=board.exec, python="python3", notes=(note, *standing_in, *board.notes))
 
 
-def _files(place: Path, session: Session, profile: DeviceProfile, *, container: bool) -> Iterator[BoardFile]:
+def _files(place: Path, session: NucleusSession, profile: DeviceProfile, *, container: bool) -> Iterator[BoardFile]:
     """Yield what is laid on the board: the migration's folder, the stand-in's modules, packages, the session."""
     python = place / "python"
     if container:
@@ -162,14 +162,14 @@ def _run_board_script(board: _Place, profile: DeviceProfile) -> None:
         )
 
 
-def _outcome(board: _Place, session: Session, profile: DeviceProfile) -> Outcome:
+def _outcome(board: _Place, session: NucleusSession, profile: DeviceProfile) -> SessionOutcome:
     argv = ["env", f"PYTHONPATH={_THERE}/python", board.python, "-m", _PROGRAM, _SESSION]
     messages = len(session.messages) + len(session.local) + 1
     done = board.run(argv, START_LIMIT_S + messages * session.seconds)
     try:
         answer = JsonObject.parse(done.stdout)
         if done.returncode == 0:
-            return Outcome.from_json(answer)
+            return SessionOutcome.from_json(answer)
         message = f"{profile.name}: {answer.text('error')}"
         raise _ERRORS[done.returncode](message, hint=answer.text_or_none("hint"))
     except (ValueError, KeyError) as error:

@@ -28,8 +28,8 @@ from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError,
 from edge_sim.facts import HostFacts
 from edge_sim.jsonobject import JsonObject
 from edge_sim.offline.nucleus import layout
-from edge_sim.offline.nucleus.ipc import Client, Hub, serving
-from edge_sim.offline.nucleus.recipes import Component, merged, ordered, read_component, resolved
+from edge_sim.offline.nucleus.ipc import Hub, IpcClient, serving
+from edge_sim.offline.nucleus.recipes import NucleusComponent, merged, ordered, read_component, resolved
 from edge_sim.strictjson import loads
 from edge_sim.v2.nucleus import Nucleus
 
@@ -48,13 +48,13 @@ _STANDS_IN = (
 class Plan:
     """What is deployed: components in the order in which they start, with the account of each, and notes."""
 
-    components: tuple[Component, ...]
+    components: tuple[NucleusComponent, ...]
     accounts: Mapping[str, str]
     notes: tuple[str, ...]
 
 
 @dataclass
-class Core:
+class RunningNucleus:
     """A stand-in that runs. ``processes`` are the long-running ones by component, ``logs`` what each component says."""
 
     hub: Hub
@@ -80,7 +80,7 @@ def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
         if recipe.is_file():
             component = read_component(_recipe(recipe), nucleus, architecture)
             components.append(
-                Component(**{**vars(component), "configuration": merged(component.configuration, _merge(entry))})
+                NucleusComponent(**{**vars(component), "configuration": merged(component.configuration, _merge(entry))})
             )
             notes += [
                 f"component {name}: nucleus {nucleus.name} ignores its {step} script" for step in component.ignored
@@ -130,7 +130,7 @@ def _recipe(file: Path) -> Any:
 @contextlib.contextmanager
 def running(
     plan: Plan, folder: Path, root: Path, nucleus: Nucleus, *, secrets: Mapping[str, str], packages: Path | None = None
-) -> Iterator[Core]:
+) -> Iterator[RunningNucleus]:
     """Deploy to the board below ``root`` and run the components for as long as the block lasts.
 
     ``packages`` is a folder of Python packages that they find. Raises InvalidDefinitionError where the nucleus would
@@ -139,7 +139,7 @@ def running(
     facts = probe(root)
     _check_reach(root)
     stands_in = [] if root == Path("/") else [_STANDS_IN]
-    core = Core(hub=Hub(secrets=secrets if nucleus.lambdas else None), notes=[*stands_in, *plan.notes])
+    core = RunningNucleus(hub=Hub(secrets=secrets if nucleus.lambdas else None), notes=[*stands_in, *plan.notes])
     if not nucleus.lambdas and nucleus.owner not in facts.groups:
         core.notes.append(f"the board has no group {nucleus.owner}: artifacts keep their component's group")
     if os.geteuid() != 0:
@@ -180,7 +180,7 @@ def _merge(entry: Mapping[str, Any]) -> dict[str, Any]:
     return update if isinstance(update, dict) else {}
 
 
-def _account(facts: HostFacts, posix_user: str, component: Component) -> layout.Owner:
+def _account(facts: HostFacts, posix_user: str, component: NucleusComponent) -> layout.Owner:
     """Return the ids of ``user[:group]`` on the board. Raises InvalidDefinitionError where it has no such account."""
     user, _, group = posix_user.partition(":")
     known = facts.users.get(user)
@@ -196,7 +196,7 @@ def _account(facts: HostFacts, posix_user: str, component: Component) -> layout.
     return layout.Owner(uid=uid, gid=gid)
 
 
-def _values(root: Path, nucleus: Nucleus, component: Component) -> dict[str, str]:
+def _values(root: Path, nucleus: Nucleus, component: NucleusComponent) -> dict[str, str]:
     """Return a component's recipe variables."""
     packages = f"{nucleus.root}/packages"
     places = {
@@ -214,7 +214,7 @@ class _Started:
 
     def __init__(
         self,
-        component: Component,
+        component: NucleusComponent,
         root: Path,
         nucleus: Nucleus,
         values: Mapping[str, str],
@@ -237,9 +237,11 @@ class _Started:
             **{key: resolved(text, values, component, nucleus) for key, text in component.environment.items()},
         }
 
-    def start(self, core: Core) -> None:
+    def start(self, core: RunningNucleus) -> None:
         """Run install and startup to their end, and start run. Raises InvalidDefinitionError where one fails."""
-        core.hub.clients[self._token] = Client(name=self._component.name, configuration=self._component.configuration)
+        core.hub.clients[self._token] = IpcClient(
+            name=self._component.name, configuration=self._component.configuration
+        )
         for step in ("install", "startup"):
             if step in self._component.steps:
                 self._to_its_end(step)

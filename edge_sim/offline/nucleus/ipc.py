@@ -28,7 +28,7 @@ PUBSUB, MQTT, SECRETS = "aws.greengrass.ipc.pubsub", "aws.greengrass.ipc.mqttpro
 
 
 @dataclass(frozen=True, kw_only=True)
-class Client:
+class IpcClient:
     """A component as the IPC knows it: by the token in its environment, with its configuration."""
 
     name: str
@@ -66,7 +66,7 @@ class Hub:
     """Who is subscribed to what, and what was sent. ``secrets`` are values by ARN; None: the nucleus has none."""
 
     secrets: Mapping[str, str] | None
-    clients: dict[str, Client] = field(default_factory=dict)
+    clients: dict[str, IpcClient] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     _subscribers: list[_Subscriber] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Hub:
             self._changed.notify_all()
 
 
-def allowed(client: Client, service: str, operation: str, resource: str) -> bool:
+def allowed(client: IpcClient, service: str, operation: str, resource: str) -> bool:
     """Return whether a component's accessControl lets it: ``*`` stands for anything, for the cloud MQTT's wildcards."""
     policies = pointer(client.configuration, f"accessControl/{service}")
     for policy in policies.values() if isinstance(policies, Mapping) else ():
@@ -159,7 +159,7 @@ class _Connection:
         self._socket, self._hub = client, hub
         self._file = client.makefile("rb")
         self._writing = threading.Lock()
-        self._client: Client | None = None
+        self._client: IpcClient | None = None
         self._accepted: list[_Subscriber] = []
         """Subscriptions whose answer has not gone out yet: no message may come before it."""
 
@@ -190,7 +190,7 @@ class _Connection:
         elif kind == MESSAGE and self._client and frame.text("operation"):
             self._answer(self._client, frame)
 
-    def _answer(self, client: Client, frame: Frame) -> None:
+    def _answer(self, client: IpcClient, frame: Frame) -> None:
         operation, stream = frame.text("operation").rpartition("#")[2], frame.number(":stream-id")
         request = json.loads(frame.payload or b"{}")
         try:
@@ -207,12 +207,12 @@ class _Connection:
             self._hub.subscribe(self._accepted.pop())
         self._hub.tell()
 
-    def _authorise(self, client: Client, service: str, operation: str, resource: str) -> None:
+    def _authorise(self, client: IpcClient, service: str, operation: str, resource: str) -> None:
         if not allowed(client, service, operation, resource):
             action = f"{service}:aws.greengrass#{operation} on resource {resource}"
             raise Refused("UnauthorizedError", f"Principal {client.name} is not authorized to perform {action}")
 
-    def publish(self, client: Client, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
+    def publish(self, client: IpcClient, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
         topic, message = str(request.get("topic")), request.get("publishMessage") or {}
         self._authorise(client, PUBSUB, "PublishToTopic", topic)
         binary = message.get("binaryMessage")
@@ -221,29 +221,29 @@ class _Connection:
         )
         return self._sent(client, topic, payload, cloud=False)
 
-    def publish_to_cloud(self, client: Client, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
+    def publish_to_cloud(self, client: IpcClient, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
         topic = str(request.get("topicName"))
         self._authorise(client, MQTT, "PublishToIoTCore", topic)
         return self._sent(client, topic, base64.b64decode(request.get("payload") or ""), cloud=True)
 
-    def _sent(self, client: Client, topic: str, payload: bytes, *, cloud: bool) -> Mapping[str, Any]:
+    def _sent(self, client: IpcClient, topic: str, payload: bytes, *, cloud: bool) -> Mapping[str, Any]:
         self._hub.sent.append(Sent(component=client.name, cloud=cloud, topic=topic, payload=payload))
         self._hub.deliver(topic, payload, cloud=cloud)
         return {}
 
-    def subscribe(self, client: Client, request: Mapping[str, Any], stream: int) -> Mapping[str, Any]:
+    def subscribe(self, client: IpcClient, request: Mapping[str, Any], stream: int) -> Mapping[str, Any]:
         topic = str(request.get("topic"))
         self._authorise(client, PUBSUB, "SubscribeToTopic", topic)
         self._accepted.append(_Subscriber(self, stream, cloud=False, topic=topic))
         return {"topicName": topic}
 
-    def subscribe_to_cloud(self, client: Client, request: Mapping[str, Any], stream: int) -> Mapping[str, Any]:
+    def subscribe_to_cloud(self, client: IpcClient, request: Mapping[str, Any], stream: int) -> Mapping[str, Any]:
         topic = str(request.get("topicName"))
         self._authorise(client, MQTT, "SubscribeToIoTCore", topic)
         self._accepted.append(_Subscriber(self, stream, cloud=True, topic=topic))
         return {}
 
-    def secret(self, client: Client, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
+    def secret(self, client: IpcClient, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
         if self._hub.secrets is None:
             raise Refused("ServiceError", "nucleus lite has no GetSecretValue")
         secret_id = str(request.get("secretId"))
@@ -254,7 +254,7 @@ class _Connection:
         value = {"secretString": self._hub.secrets[arn]}
         return {"secretId": arn, "versionId": "1", "versionStage": ["AWSCURRENT"], "secretValue": value}
 
-    def configuration(self, client: Client, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
+    def configuration(self, client: IpcClient, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
         value = pointer(client.configuration, "/".join(request.get("keyPath") or []))
         if value is None:
             raise Refused("ResourceNotFoundError", "Key not found")
@@ -279,7 +279,7 @@ def _secret_name(arn: str) -> str:
     return arn.rpartition(":")[2].rpartition("-")[0]
 
 
-_Operation = Callable[[_Connection, Client, Mapping[str, Any], int], Mapping[str, Any]]
+_Operation = Callable[[_Connection, IpcClient, Mapping[str, Any], int], Mapping[str, Any]]
 _OPERATIONS: Mapping[str, _Operation] = {
     "PublishToTopic": _Connection.publish,
     "PublishToIoTCore": _Connection.publish_to_cloud,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.offline.nucleus.recipes import Artifact, Component
+from edge_sim.offline.nucleus.recipes import ComponentArtifact, NucleusComponent
 from edge_sim.v2.nucleus import MODES, Nucleus
 
 _FOLDER = 0o755
@@ -29,7 +29,7 @@ class Owner:
 
 
 def lay(
-    root: Path, nucleus: Nucleus, component: Component, source: Path, worker: Owner | None, owner: Owner | None
+    root: Path, nucleus: Nucleus, component: NucleusComponent, source: Path, worker: Owner | None, owner: Owner | None
 ) -> list[str]:
     """Lay a component's artifacts out, and return notes on what a nucleus leaves out.
 
@@ -54,7 +54,12 @@ def lay(
 
 
 def _unpack(
-    nucleus: Nucleus, component: Component, file: Path, top: Path, artifact: Artifact, owner: Owner | None
+    nucleus: Nucleus,
+    component: NucleusComponent,
+    file: Path,
+    top: Path,
+    artifact: ComponentArtifact,
+    owner: Owner | None,
 ) -> Iterator[str]:
     shutil.rmtree(top, ignore_errors=True)
     top.mkdir()
@@ -83,7 +88,7 @@ def _unpack(
         _own(path, owner, _FOLDER if path.is_dir() else _mode(artifact))
 
 
-def _mode(artifact: Artifact) -> int:
+def _mode(artifact: ComponentArtifact) -> int:
     return MODES[artifact.read, artifact.execute]
 
 

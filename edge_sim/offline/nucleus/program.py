@@ -12,11 +12,11 @@ from pathlib import Path
 
 from edge_sim.errors import EdgeSimError
 from edge_sim.jsonobject import JsonObject
-from edge_sim.offline.nucleus.session import Session, hold
+from edge_sim.offline.nucleus.session import NucleusSession, hold
 
 
 def main() -> int:
-    session = Session.from_json(JsonObject.parse(Path(sys.argv[1]).read_text(encoding="utf-8"), "the session"))
+    session = NucleusSession.from_json(JsonObject.parse(Path(sys.argv[1]).read_text(encoding="utf-8"), "the session"))
     try:
         answer, status = hold(session).as_json(), 0
     except EdgeSimError as error:

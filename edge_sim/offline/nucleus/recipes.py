@@ -21,7 +21,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "aarch64", "armv7l": "arm", "arm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Artifact:
+class ComponentArtifact:
     """One file of a component. ``read`` and ``execute`` are what its Permission says."""
 
     file: str
@@ -31,7 +31,7 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Component:
+class NucleusComponent:
     """A component as a nucleus takes it. ``steps`` are scripts by name, ``environment`` is Setenv's."""
 
     name: str
@@ -39,14 +39,14 @@ class Component:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     dependencies: Mapping[str, bool] = field(default_factory=dict)
     """By name, and whether each is HARD."""
-    artifacts: tuple[Artifact, ...] = ()
+    artifacts: tuple[ComponentArtifact, ...] = ()
     steps: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     """Steps that this nucleus leaves out."""
 
 
-def read_component(recipe: Mapping[str, Any], nucleus: Nucleus, architecture: str) -> Component:
+def read_component(recipe: Mapping[str, Any], nucleus: Nucleus, architecture: str) -> NucleusComponent:
     """Return what a nucleus on a board of ``architecture`` makes of a recipe."""
     look = _Reader(exact=not nucleus.lambdas)
     name, version = str(look(recipe, "ComponentName") or ""), str(look(recipe, "ComponentVersion") or "")
@@ -63,7 +63,7 @@ def read_component(recipe: Mapping[str, Any], nucleus: Nucleus, architecture: st
     dependencies = look(recipe, "ComponentDependencies") or {}
     ignored = () if nucleus.lambdas else ("shutdown",)
     steps = {step: _script(look, look(lifecycle, step)) for step in STEPS if look(lifecycle, step)}
-    return Component(
+    return NucleusComponent(
         name=name,
         version=version,
         configuration=default,
@@ -75,15 +75,15 @@ def read_component(recipe: Mapping[str, Any], nucleus: Nucleus, architecture: st
     )
 
 
-def ordered(components: Sequence[Component], provided: frozenset[str]) -> list[Component]:
+def ordered(components: Sequence[NucleusComponent], provided: frozenset[str]) -> list[NucleusComponent]:
     """Return components with dependencies first. ``provided`` are those of AWS's that stand in.
 
     Raises InvalidDefinitionError for a dependency that is not deployed, or a circle of them.
     """
     by_name = {component.name: component for component in components}
-    done: dict[str, Component] = {}
+    done: dict[str, NucleusComponent] = {}
 
-    def take(component: Component, above: tuple[str, ...]) -> None:
+    def take(component: NucleusComponent, above: tuple[str, ...]) -> None:
         if component.name in above:
             raise InvalidDefinitionError(f"circular dependencies: {' → '.join((*above, component.name))}")
         for name, hard in component.dependencies.items():
@@ -99,7 +99,7 @@ def ordered(components: Sequence[Component], provided: frozenset[str]) -> list[C
     return list(done.values())
 
 
-def resolved(text: str, values: Mapping[str, str], of: Component, nucleus: Nucleus) -> str:
+def resolved(text: str, values: Mapping[str, str], of: NucleusComponent, nucleus: Nucleus) -> str:
     """Return a lifecycle's text with its variables' ``values``; classic knows those of direct dependencies as well."""
 
     def value(match: re.Match[str]) -> str:
@@ -169,7 +169,7 @@ def _script(look: _Reader, step: Any) -> str:
     return step if isinstance(step, str) else str(look(step, "Script") or "")
 
 
-def _artifacts(look: _Reader, artifacts: Any, name: str) -> Iterator[Artifact]:
+def _artifacts(look: _Reader, artifacts: Any, name: str) -> Iterator[ComponentArtifact]:
     for artifact in artifacts:
         uri = str(look(artifact, "Uri") or "")
         unarchive = look(artifact, "Unarchive") or "NONE"
@@ -178,7 +178,7 @@ def _artifacts(look: _Reader, artifacts: Any, name: str) -> Iterator[Artifact]:
         if s3.of_uri(uri) is None:
             raise InvalidDefinitionError(f"component {name}: {uri!r}: a nucleus fetches s3://bucket/key")
         permission = look(artifact, "Permission") or {}
-        yield Artifact(
+        yield ComponentArtifact(
             file=uri.rpartition("/")[2],
             unpacked=unarchive == "ZIP",
             read=str(look(permission, "Read") or "OWNER"),

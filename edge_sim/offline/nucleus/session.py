@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.jsonobject import JsonObject
-from edge_sim.offline.nucleus.core import Core, read_folder, running
+from edge_sim.offline.nucleus.core import RunningNucleus, read_folder, running
 from edge_sim.v2.nucleus import BY_NAME, NUCLEI
 
 LOG_LINES, LOG_BYTES = 20, 16 * 1024
@@ -19,7 +19,7 @@ LOG_LINES, LOG_BYTES = 20, 16 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class NucleusSession:
     """What is asked. ``messages`` come from IoT Core, ``local`` on local topics, each ``TOPIC=TEXT``.
 
     The session ends once components have sent ``answers`` messages, or after ``seconds``. ``secrets`` are values by
@@ -42,7 +42,7 @@ class Session:
         return members | {key: str(value) for key, value in members.items() if isinstance(value, Path | float)}
 
     @classmethod
-    def from_json(cls, document: JsonObject) -> Session:
+    def from_json(cls, document: JsonObject) -> NucleusSession:
         """Raises ValueError for anything else."""
         packages = document.text_or_none("packages")
         return cls(
@@ -60,7 +60,7 @@ class Session:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class SessionOutcome:
     """The outcome of a session. ``sent`` are messages as JSON has them; ``unheard`` topics that nobody heard."""
 
     sent: tuple[Mapping[str, str], ...]
@@ -81,7 +81,7 @@ class Outcome:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, document: JsonObject) -> Outcome:
+    def from_json(cls, document: JsonObject) -> SessionOutcome:
         """Raises ValueError for anything else."""
         return cls(
             sent=document.children("sent", lambda message: {key: message.text(key) for key in message}),
@@ -94,7 +94,7 @@ class Outcome:
         )
 
 
-def hold(session: Session) -> Outcome:
+def hold(session: NucleusSession) -> SessionOutcome:
     """Deploy, send and listen. Raises what ``core.read_folder`` and ``core.running`` raise."""
     nucleus = BY_NAME[next(name for name in NUCLEI if name == session.target)]
     plan = read_folder(session.folder, nucleus, session.architecture)
@@ -106,7 +106,7 @@ def hold(session: Session) -> Outcome:
             *_send(core, session.local, session.seconds, cloud=False),
         ]
         enough = core.hub.wait(lambda hub: len(hub.sent) >= session.answers or bool(core.broken()), session.seconds)
-        return Outcome(
+        return SessionOutcome(
             sent=tuple(
                 {
                     "component": message.component,
@@ -131,7 +131,7 @@ def _last_lines(log: Path) -> list[str]:
         return file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
 
 
-def _send(core: Core, messages: tuple[str, ...], seconds: float, *, cloud: bool) -> list[str]:
+def _send(core: RunningNucleus, messages: tuple[str, ...], seconds: float, *, cloud: bool) -> list[str]:
     """Send messages once somebody hears their topics, and return the topics of those that nobody heard."""
     unheard = []
     for text in messages:

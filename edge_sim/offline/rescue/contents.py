@@ -37,7 +37,7 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Code:
+class RescuedCode:
     """A function's code: ``folder`` in the rescued folder."""
 
     function: Function
@@ -76,7 +76,7 @@ def models(disk: Disk, group: Group, folder: Path, log: RescueLog) -> list[Model
     return packages
 
 
-def code(disk: Disk, group: Group, folder: Path, log: RescueLog) -> list[Code]:
+def code(disk: Disk, group: Group, folder: Path, log: RescueLog) -> list[RescuedCode]:
     """Copy the code of every function of the user's; where there is none a stand-in says so when it is called."""
     codes = []
     for function in group.functions:
@@ -97,7 +97,7 @@ def code(disk: Disk, group: Group, folder: Path, log: RescueLog) -> list[Code]:
             shutil.rmtree(folder / target, ignore_errors=True)
             (folder / target).mkdir(parents=True)
             (folder / target / "not_on_the_board.py").write_text(STUB, encoding="utf-8")
-            codes.append(Code(function=function, folder=target, handler=STUB_HANDLER, runtime=STUB_RUNTIME))
+            codes.append(RescuedCode(function=function, folder=target, handler=STUB_HANDLER, runtime=STUB_RUNTIME))
     return codes
 
 
@@ -106,7 +106,7 @@ def safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", lambda match: f"%{ord(match[0]):02x}", name)[:120] or "_"
 
 
-def _known(group: Group, function: Function, folder: Path, target: str, log: RescueLog) -> Code:
+def _known(group: Group, function: Function, folder: Path, target: str, log: RescueLog) -> RescuedCode:
     built = group.code.get(function.id)
     handler = function.executable or (built.handler if built else "")
     runtime = function.runtime_override or (built.runtime if built else "")
@@ -117,7 +117,7 @@ def _known(group: Group, function: Function, folder: Path, target: str, log: Res
         modules = sorted(path.stem for path in folder.glob("*.py"))
         handler = f"{modules[0] if modules else 'index'}.function_handler"
         log.guessed.append(f"function {function.id}: handler {handler}, from the names of its files")
-    return Code(function=function, folder=target, handler=handler, runtime=runtime)
+    return RescuedCode(function=function, folder=target, handler=handler, runtime=runtime)
 
 
 def _model_places(disk: Disk, group: Group, log: RescueLog) -> dict[Resource, tuple[str, bool]]:

@@ -18,7 +18,7 @@ from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.greengrass.functions import DefaultConfig, Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.tree import BELOW
-from edge_sim.offline.rescue.contents import Code, Model, RescueLog, code, models, safe
+from edge_sim.offline.rescue.contents import Model, RescuedCode, RescueLog, code, models, safe
 from edge_sim.offline.rescue.disk import Disk
 from edge_sim.offline.rescue.settings import certificates, settings, write_directory
 from edge_sim.profiles import list_profiles, load_profile
@@ -122,7 +122,11 @@ def of_export(export: Path, folder: Path) -> Rescued:
 
 
 def scenario_text(
-    group: Group, board: str, packages: Sequence[Model], coded: Sequence[Code], volumes: Sequence[Mapping[str, object]]
+    group: Group,
+    board: str,
+    packages: Sequence[Model],
+    coded: Sequence[RescuedCode],
+    volumes: Sequence[Mapping[str, object]],
 ) -> str:
     """Return the scenario: the group, and what stands behind each of its addresses."""
     sources: list[dict[str, object]] = []
