@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from edge_sim.certificate import CertificateRow
 from edge_sim.errors import Position
 from edge_sim.facts import Node
-from edge_sim.greengrass.blast import BlastRadius, Reach
+from edge_sim.greengrass.blast import BlastRadius, GidReach
 from edge_sim.greengrass.process import Identity
 from edge_sim.greengrass.rows import AccessRow, Answer, LayoutRow
 from edge_sim.runs.results import BoardReport, Problem, RunReport
@@ -70,7 +70,7 @@ def failed_board(name: str = "raspberry-pi-3", **changes: Any) -> BoardReport:
         ],
         "blast_radius": BlastRadius(
             groups=(
-                Reach(
+                GidReach(
                     gid=100,
                     names=("users",),
                     accounts=(),

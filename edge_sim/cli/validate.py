@@ -17,7 +17,7 @@ from edge_sim.errors import InvalidDefinitionError, Position
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
-    from edge_sim.greengrass.rules.settings import Settings
+    from edge_sim.greengrass.rules.settings import RuleSettings
     from edge_sim.validation.verdict import Verdict
 
 _EMPTY: dict[str, object] = {
@@ -65,10 +65,10 @@ def command(
     \b
     Example: edge-sim validate examples/no-container-ml --profile raspberry-pi-3 --format github
     """
-    from edge_sim.greengrass.rules.settings import Settings, quotas
+    from edge_sim.greengrass.rules.settings import RuleSettings, quotas
     from edge_sim.versions import parse_version
 
-    settings = Settings(quotas=quotas(limit_texts), gid_only=gid_only)
+    settings = RuleSettings(quotas=quotas(limit_texts), gid_only=gid_only)
     version = parse_version(ggc) if ggc else None
     verdict = _verdict(paths, names, version, settings, choice, refuse=output.only_text)
     output.write(_writers(verdict, ", ".join(map(str, paths))))
@@ -79,7 +79,7 @@ def _verdict(
     paths: tuple[Path, ...],
     names: tuple[str, ...],
     version: tuple[int, int, int] | None,
-    settings: Settings,
+    settings: RuleSettings,
     choice: Choice,
     *,
     refuse: bool,

@@ -17,7 +17,7 @@ from edge_sim.greengrass.process import NOBODY, Identity, function_process, iden
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
+class GidReach:
     """One GID that the group's functions run with, or own models with, on one board.
 
     The core's own group is left out unless it owns a model: it is every function's. ``names`` are what the board calls
@@ -38,7 +38,7 @@ class Reach:
 class BlastRadius:
     """Every GID that matters, and the functions that run as root."""
 
-    groups: tuple[Reach, ...]
+    groups: tuple[GidReach, ...]
     root_functions: tuple[str, ...]
 
     def as_json(self) -> dict[str, object]:
@@ -53,7 +53,7 @@ def blast_radius(group: Group, facts: HostFacts) -> BlastRadius:
     return BlastRadius(groups=tuple(_reaches(group, facts)), root_functions=tuple(root))
 
 
-def _reaches(group: Group, facts: HostFacts) -> Iterator[Reach]:
+def _reaches(group: Group, facts: HostFacts) -> Iterator[GidReach]:
     owners = {
         resource.id: facts.gid(resource.owner.group_owner or "") for resource in group.resources if resource.owner
     }
@@ -66,7 +66,7 @@ def _reaches(group: Group, facts: HostFacts) -> Iterator[Reach]:
         models = tuple(model for model, owner in owners.items() if owner == gid)
         functions = tuple(id_ for id_, who in members.items() if gid in (who.gid, *who.groups))
         also = tuple(_also(group, functions, facts, gid))
-        yield Reach(
+        yield GidReach(
             gid=gid,
             names=names,
             accounts=accounts,

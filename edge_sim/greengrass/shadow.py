@@ -31,7 +31,7 @@ class ShadowError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ShadowResult:
     """``answer`` goes to the requester, ``messages`` are published below the shadow's topic, by the topic's end."""
 
     document: Document
@@ -50,7 +50,7 @@ def get(thing: str, document: Document | None) -> Document:
     return answer
 
 
-def update(document: Document | None, payload: bytes, now: int) -> Outcome:
+def update(document: Document | None, payload: bytes, now: int) -> ShadowResult:
     """Carry out an update at ``now`` (epoch seconds). Raises ShadowError: 400, 409, 413."""
     request = _request(payload)
     token = request.get("clientToken")
@@ -73,15 +73,15 @@ def update(document: Document | None, payload: bytes, now: int) -> Outcome:
         raise ShadowError(413, "The payload exceeds the maximum size allowed", token)
     echo = {"clientToken": token} if token else {}
     answer = {"state": request["state"], "metadata": sent_stamps, "version": version + 1, "timestamp": now, **echo}
-    return Outcome(document=after, answer=answer, messages=_messages(before, after, answer, echo))
+    return ShadowResult(document=after, answer=answer, messages=_messages(before, after, answer, echo))
 
 
-def delete(thing: str, document: Document | None, now: int) -> Outcome:
+def delete(thing: str, document: Document | None, now: int) -> ShadowResult:
     """Delete a shadow; only its version is remembered. Raises ShadowError 404."""
     get(thing, document)
     assert document is not None  # noqa: S101 - get refuses None
     answer = {"version": document["version"], "timestamp": now}
-    return Outcome(document={"version": document["version"]}, answer=answer, messages={"delete/accepted": answer})
+    return ShadowResult(document={"version": document["version"]}, answer=answer, messages={"delete/accepted": answer})
 
 
 def delta(state: Mapping[str, object]) -> Document:

@@ -63,7 +63,7 @@ class Event(Enum):
     """The agent ended in the middle of it: it was stopped or killed, or the power failed."""
 
 
-class Reach(Enum):
+class PhaseScope(Enum):
     """What a phase may change on the board."""
 
     NOTHING = "nothing"
@@ -91,14 +91,14 @@ class PhaseRow:
     resumed on the board: the cloud hands the job over again.
     """
 
-    reach: Reach
+    scope: PhaseScope
     reporting: Reporting
     ways: Mapping[Event, Phase]
 
 
 PHASES: Mapping[Phase, PhaseRow] = {
     Phase.PREFLIGHT: PhaseRow(
-        reach=Reach.NOTHING,
+        scope=PhaseScope.NOTHING,
         reporting=Reporting.NONE,
         ways={
             Event.DONE: Phase.STAGE,
@@ -108,7 +108,7 @@ PHASES: Mapping[Phase, PhaseRow] = {
         },
     ),
     Phase.STAGE: PhaseRow(
-        reach=Reach.STAGED,
+        scope=PhaseScope.STAGED,
         reporting=Reporting.CONSENT,
         ways={
             Event.DONE: Phase.VERIFY,
@@ -118,7 +118,7 @@ PHASES: Mapping[Phase, PhaseRow] = {
         },
     ),
     Phase.VERIFY: PhaseRow(
-        reach=Reach.STAGED,
+        scope=PhaseScope.STAGED,
         reporting=Reporting.PROGRESS,
         ways={
             Event.DONE: Phase.ACTIVATE,
@@ -128,7 +128,7 @@ PHASES: Mapping[Phase, PhaseRow] = {
         },
     ),
     Phase.ACTIVATE: PhaseRow(
-        reach=Reach.RUNNING,
+        scope=PhaseScope.RUNNING,
         reporting=Reporting.PROGRESS,
         ways={
             Event.DONE: Phase.CONFIRM,
@@ -138,7 +138,7 @@ PHASES: Mapping[Phase, PhaseRow] = {
         },
     ),
     Phase.CONFIRM: PhaseRow(
-        reach=Reach.RUNNING,
+        scope=PhaseScope.RUNNING,
         reporting=Reporting.PROGRESS,
         ways={
             Event.DONE: Phase.SUCCEEDED,
@@ -148,7 +148,7 @@ PHASES: Mapping[Phase, PhaseRow] = {
         },
     ),
     Phase.ROLL_BACK: PhaseRow(
-        reach=Reach.RUNNING,
+        scope=PhaseScope.RUNNING,
         reporting=Reporting.NONE,
         ways={
             Event.DONE: Phase.FAILED,

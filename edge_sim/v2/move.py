@@ -35,7 +35,7 @@ End = Literal["cloud", "shadow", "function", "connector", "device", "stranger"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Package:
+class PackageFacts:
     """What is known of the package of a model or of a function's code. Sizes are in bytes.
 
     ``links`` are links in it, as ``name -> target``. ``problem`` is why it cannot be packed again, if so.
@@ -79,8 +79,8 @@ class Move(Case):
 
     nucleus: Nucleus = CLASSIC
     to: HostFacts | None = None
-    models_known: Mapping[str, Package] = field(default_factory=dict)
-    code_known: Mapping[str, Package] = field(default_factory=dict)
+    models_known: Mapping[str, PackageFacts] = field(default_factory=dict)
+    code_known: Mapping[str, PackageFacts] = field(default_factory=dict)
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
     published: Mapping[str, frozenset[str]] = field(default_factory=dict)
     written: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)

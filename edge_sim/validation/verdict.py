@@ -16,7 +16,7 @@ from edge_sim.definitions.definition import Definition, Ignored, in_order
 from edge_sim.errors import Position
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import prefix, rules
-from edge_sim.greengrass.rules.settings import DEFAULT, Settings
+from edge_sim.greengrass.rules.settings import DEFAULT, RuleSettings
 from edge_sim.report import SEVERITIES, Finding
 from edge_sim.versions import Version
 
@@ -69,7 +69,7 @@ def judge(
     boards: Mapping[str, HostFacts],
     *,
     version: Version | None = None,
-    settings: Settings = DEFAULT,
+    settings: RuleSettings = DEFAULT,
     faults: Mapping[str, Finding] = NO_FAULTS,
 ) -> Verdict:
     """Judge a definition for every board, or without one when there is none.

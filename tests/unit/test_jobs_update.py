@@ -13,7 +13,7 @@ from edge_sim.jobs.update import (
     PHASES,
     Event,
     Phase,
-    Reach,
+    PhaseScope,
     Reporting,
     UpdateDocument,
     build_document,
@@ -145,7 +145,7 @@ def test_every_phase_has_a_way_on_whatever_happens_and_only_the_roll_back_cannot
 
 def test_what_was_cut_off_goes_on_where_the_running_software_may_be_touched_and_begins_again_otherwise() -> None:
     for phase, row in PHASES.items():
-        touched = row.reach is Reach.RUNNING
+        touched = row.scope is PhaseScope.RUNNING
         onward = Phase.ROLL_BACK if phase is Phase.ROLL_BACK else Phase.ACTIVATE
         assert row.ways[Event.CUT_OFF] is (onward if touched else Phase.PREFLIGHT), phase
         assert (row.ways[Event.BROKEN] is Phase.ROLL_BACK) == (touched and phase is not Phase.ROLL_BACK), phase
@@ -154,5 +154,5 @@ def test_what_was_cut_off_goes_on_where_the_running_software_may_be_touched_and_
 def test_the_cloud_agrees_before_anything_on_the_board_changes() -> None:
     for way in paths(Phase.PREFLIGHT):
         consent = [PHASES[phase].reporting is Reporting.CONSENT for phase in way if phase in PHASES]
-        changed = [PHASES[phase].reach is not Reach.NOTHING for phase in way if phase in PHASES]
+        changed = [PHASES[phase].scope is not PhaseScope.NOTHING for phase in way if phase in PHASES]
         assert not any(changed) or consent.index(True) <= changed.index(True)

@@ -14,7 +14,7 @@ import pytest
 from edge_sim.certificate import CertificateRow
 from edge_sim.errors import Position
 from edge_sim.facts import Node
-from edge_sim.greengrass.blast import BlastRadius, Reach
+from edge_sim.greengrass.blast import BlastRadius, GidReach
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.jsonobject import JsonObject
 from edge_sim.runs.results import BoardReport, Problem
@@ -82,7 +82,7 @@ def _problem(problem: dict[str, Any]) -> Problem:
 
 
 def _blast_radius(given: dict[str, Any]) -> BlastRadius:
-    groups = tuple(Reach(**{key: _tuple(value) for key, value in group.items()}) for group in given["groups"])
+    groups = tuple(GidReach(**{key: _tuple(value) for key, value in group.items()}) for group in given["groups"])
     return BlastRadius(groups=groups, root_functions=tuple(given["root_functions"]))
 
 

@@ -26,7 +26,7 @@ from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.agent.update.task import StoppingError, Task, UpdateTarget
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
-from edge_sim.jobs.update import MAX_STARTS, PHASES, Event, Phase, Reach, Reporting, parse_document
+from edge_sim.jobs.update import MAX_STARTS, PHASES, Event, Phase, PhaseScope, Reporting, parse_document
 
 if TYPE_CHECKING:
     from edge_sim.agent.update.jobclient import Jobs
@@ -86,9 +86,9 @@ class Phases:
 
     def _owns(self, task: Task, phase: Phase) -> bool:
         """Tell whether nobody else may start or stop the software: an owner's script stops it before the download."""
-        if PHASES[phase].reach is Reach.NOTHING:
+        if PHASES[phase].scope is PhaseScope.NOTHING:
             return False
-        return PHASES[phase].reach is Reach.RUNNING or self._target(task).installation.respawns()
+        return PHASES[phase].scope is PhaseScope.RUNNING or self._target(task).installation.respawns()
 
     def _pass(self, task: Task, phase: Phase) -> Event:
         """Go through one phase and return how it ended; the record's ``reason`` says why."""

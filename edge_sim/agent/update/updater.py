@@ -31,7 +31,7 @@ from edge_sim.jobs.update import (
     VERSION,
     Event,
     Phase,
-    Reach,
+    PhaseScope,
     is_software_update,
     parse_document,
 )
@@ -113,7 +113,7 @@ class Updater:
             return False
         under_way = record is not None and record.report is None and not record.confirmed
         core = record is not None and record.software == CORE.name
-        return core and under_way and record is not None and PHASES[record.phase].reach is Reach.RUNNING
+        return core and under_way and record is not None and PHASES[record.phase].scope is PhaseScope.RUNNING
 
     def work(self) -> None:
         """Send what is unreported, then carry out software updates until none is pending.
@@ -263,14 +263,14 @@ class Updater:
         if self._installation(record.software).given_up(record.new) is not None:
             return Phase.ROLL_BACK
         new_is_current = record.new not in ("", record.old) and self._releases(record.software).current() == record.new
-        if row.reach is not Reach.RUNNING and new_is_current:
+        if row.scope is not PhaseScope.RUNNING and new_is_current:
             return Phase.ROLL_BACK
         return row.ways[Event.CUT_OFF]
 
 
 def _touched(details: Mapping[str, str]) -> bool:
     """Tell whether the cloud heard of a phase that touches what runs."""
-    return any(phase.name == details.get("phase") and row.reach is Reach.RUNNING for phase, row in PHASES.items())
+    return any(phase.name == details.get("phase") and row.scope is PhaseScope.RUNNING for phase, row in PHASES.items())
 
 
 def _found_behind(others: int) -> str:

@@ -36,7 +36,7 @@ from edge_sim.greengrass.rules import (
 )
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Rule
-from edge_sim.greengrass.rules.settings import DEFAULT, Settings
+from edge_sim.greengrass.rules.settings import DEFAULT, RuleSettings
 from edge_sim.report import Finding
 from edge_sim.versions import LATEST, Version, core_version
 
@@ -66,7 +66,7 @@ def check(
     facts: HostFacts | None = None,
     *,
     version: Version | None = None,
-    settings: Settings = DEFAULT,
+    settings: RuleSettings = DEFAULT,
     others: Mapping[str, object] | None = None,
     partial: bool = False,
     mentions: Mapping[str, frozenset[str]] | None = None,

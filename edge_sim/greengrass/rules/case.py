@@ -18,7 +18,7 @@ from edge_sim.greengrass.functions import Function, ResourceAccessPolicy
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import Identity, identity
 from edge_sim.greengrass.resources import Resource, ResourceData
-from edge_sim.greengrass.rules.settings import DEFAULT, Settings
+from edge_sim.greengrass.rules.settings import DEFAULT, RuleSettings
 from edge_sim.versions import LATEST, Version
 
 _Data = TypeVar("_Data", bound=ResourceData)
@@ -68,7 +68,7 @@ class Case:
     group: Group
     facts: HostFacts | None = None
     version: Version = LATEST
-    settings: Settings = DEFAULT
+    settings: RuleSettings = DEFAULT
     partial: bool = False
     sections: Mapping[str, object] = field(default_factory=dict)
     mentions: Mapping[str, frozenset[str]] = field(default_factory=dict)

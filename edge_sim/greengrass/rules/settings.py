@@ -32,14 +32,14 @@ class Quotas:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class RuleSettings:
     """How the rules read what AWS left open. ``gid_only``: a model's GroupOwner must be a number."""
 
     quotas: Quotas = Quotas()
     gid_only: bool = False
 
 
-DEFAULT = Settings()
+DEFAULT = RuleSettings()
 
 
 def quotas(texts: tuple[str, ...]) -> Quotas:

@@ -24,7 +24,7 @@ from edge_sim.limits import Limits
 from edge_sim.offline.codetext import AS_MINE
 from edge_sim.offline.inputs import Inputs, PackageSource, address
 from edge_sim.offline.rescue.contents import STUB_HANDLER
-from edge_sim.v2.move import CODE_PATTERNS, Package
+from edge_sim.v2.move import CODE_PATTERNS, PackageFacts
 
 _PATTERNS = {name: re.compile(pattern.encode(), re.MULTILINE) for name, pattern in CODE_PATTERNS.items()}
 
@@ -33,7 +33,7 @@ _PATTERNS = {name: re.compile(pattern.encode(), re.MULTILINE) for name, pattern 
 class Material:
     """One package. ``folder`` holds its files for as long as the context lives; None where it was refused."""
 
-    package: Package
+    package: PackageFacts
     folder: Path | None
 
 
@@ -76,7 +76,7 @@ def _material(source: PackageSource, default: str, limits: Limits, place: Path, 
             archive = stack.enter_context(packed(archive, "zip" if name.endswith(".zip") else "tar.gz"))
         verdict = check(archive, limits=limits, file_name=_readable(name))
         links = tuple(_links(archive))
-        package = Package(
+        package = PackageFacts(
             file_name=name,
             size=verdict.size,
             unpacked=verdict.unpacked_bytes,
@@ -92,7 +92,7 @@ def _material(source: PackageSource, default: str, limits: Limits, place: Path, 
     except UsageError:
         raise
     except EdgeSimError as error:
-        return Material(package=Package(file_name=name, problem=error.brief), folder=None)
+        return Material(package=PackageFacts(file_name=name, problem=error.brief), folder=None)
 
 
 def _readable(name: str) -> str:

@@ -17,7 +17,7 @@ from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules.rule import Fault
 from edge_sim.v2.checks.check import MoveRule, check, of
 from edge_sim.v2.designs import inside, placements, way
-from edge_sim.v2.move import Move, Package
+from edge_sim.v2.move import Move, PackageFacts
 
 ARTIFACTS = "COM (Unarchive: NONE or ZIP), NUC ArtifactDownloaderFactory (s3://bucket/key)"
 SHOWN = 5
@@ -34,7 +34,7 @@ def _at(resource: Resource, message: str, key: str = "", hint: str | None = None
     )
 
 
-def _models(move: Move) -> Iterator[tuple[Resource, Package | None]]:
+def _models(move: Move) -> Iterator[tuple[Resource, PackageFacts | None]]:
     """Yield the models that a function has, each with what is known of its package."""
     for resource in move.group.resources:
         if resource.model and move.users_of(resource):

@@ -12,7 +12,7 @@ from edge_sim.greengrass import shadow
 NOW = 1_600_000_000
 
 
-def updated(document: dict[str, Any] | None, **request: Any) -> shadow.Outcome:
+def updated(document: dict[str, Any] | None, **request: Any) -> shadow.ShadowResult:
     return shadow.update(document, json.dumps(request).encode(), NOW)
 
 

@@ -13,7 +13,7 @@ from edge_sim.definitions.reader import read
 from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass.rules import RULES
 from edge_sim.greengrass.rules.rule import Rule
-from edge_sim.greengrass.rules.settings import Settings, quotas
+from edge_sim.greengrass.rules.settings import RuleSettings, quotas
 from edge_sim.validation.examples import Example, Pair, examples, facts
 from edge_sim.validation.verdict import Verdict, judge, unreadable
 from edge_sim.versions import parse_version
@@ -41,7 +41,7 @@ def verdict(example: Example, folder: Path) -> tuple[Verdict, Definition | None]
         return unreadable(Position(file=path), error.problem, error.hint), None
     definition = replace(definition, mentions=example.mentions)
     boards = {} if example.board is None else {"board": facts(example.board)}
-    settings = Settings(quotas=quotas(example.limits), gid_only=example.gid_only)
+    settings = RuleSettings(quotas=quotas(example.limits), gid_only=example.gid_only)
     version = parse_version(example.ggc) if example.ggc else None
     return judge(definition, boards, version=version, settings=settings), definition
 

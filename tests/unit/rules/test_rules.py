@@ -13,7 +13,7 @@ from edge_sim.facts import LISTINGS, Listing
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Core, Group
-from edge_sim.greengrass.rules.settings import Quotas, Settings, quotas
+from edge_sim.greengrass.rules.settings import Quotas, RuleSettings, quotas
 from edge_sim.greengrass.subscriptions import Subscription
 from edge_sim.report import Finding
 from edge_sim.versions import LATEST, core_version, parse_version
@@ -497,7 +497,7 @@ def n_resources(count: int) -> Group:
     ],
 )
 def test_ten_or_twenty_resources_a_function(count: int, setting: int, found: list[str]) -> None:
-    settings = Settings(quotas=Quotas(resources_per_function=setting))
+    settings = RuleSettings(quotas=Quotas(resources_per_function=setting))
     assert ids(rules.check(n_resources(count), settings=settings))[:1] == found or found == []
     assert set(ids(rules.check(n_resources(count), settings=settings))) - {"mount-hidden"} == set(found)
 
@@ -514,7 +514,7 @@ def test_ten_or_twenty_resources_a_function(count: int, setting: int, found: lis
 )
 def test_fifty_or_two_hundred_resources_a_group(count: int, setting: int, found: set[str]) -> None:
     made = group([volume(f"v{i}") for i in range(count)], [])
-    settings = Settings(quotas=Quotas(resources_per_group=setting))
+    settings = RuleSettings(quotas=Quotas(resources_per_group=setting))
     assert set(ids(rules.check(made, settings=settings))) == found
 
 
@@ -555,7 +555,7 @@ def test_two_hundred_functions_are_allowed_and_one_more_is_not() -> None:
 def test_a_name_as_group_owner_is_noted_or_refused() -> None:
     made = group([s3(owner=owner("video"))], [])
     assert ids(rules.check(made)) == ["group-owner-disputed"]
-    assert ids(rules.check(made, settings=Settings(gid_only=True))) == ["group-owner-gid"]
+    assert ids(rules.check(made, settings=RuleSettings(gid_only=True))) == ["group-owner-gid"]
 
 
 @pytest.mark.parametrize(("name", "refused"), [("0", True), ("000", True), ("root", True), ("10", False), ("", False)])

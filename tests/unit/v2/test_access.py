@@ -12,7 +12,7 @@ from edge_sim.greengrass.plan import Content
 from edge_sim.greengrass.rows import Answer
 from edge_sim.v2.access import REASONS, WHY, AccessCell, cell
 from edge_sim.v2.components import components
-from edge_sim.v2.move import Move, Package
+from edge_sim.v2.move import Move, PackageFacts
 from edge_sim.v2.nucleus import MODES
 from edge_sim.v2.tree import file_mode, ids, tree
 from tests.unit.greengrass.build import access, char, device, directory, function, owner, s3, secret, volume
@@ -21,7 +21,7 @@ from tests.unit.v2.build import CONTAINER, move, new_board
 MODEL = s3("m", owner=owner("video"), to="/models/m")
 WRITABLE = s3("m", owner=owner("video", "rw"), to="/models/m")
 ROBOT = {"Uid": 1001, "Gid": 1001}
-KNOWN = {"m": Package(file_name="m.zip", contents=(Content(path="net/w.bin", type="file"),))}
+KNOWN = {"m": PackageFacts(file_name="m.zip", contents=(Content(path="net/w.bin", type="file"),))}
 NONE: tuple[Right, ...] = ()
 READ: tuple[Right, ...] = ("read",)
 FOLDER: tuple[Right, ...] = ("read", "list", "execute")
@@ -127,6 +127,6 @@ def test_the_permission_decides_the_mode() -> None:
         "OWNER": 0o440,
         "ALL": 0o444,
     }
-    runs = Package(file_name="m.zip", contents=(Content(path="run", type="file", executable=True),))
+    runs = PackageFacts(file_name="m.zip", contents=(Content(path="run", type="file", executable=True),))
     given = move(functions=[function("f", ("m", None))], resources=[MODEL], models_known={"m": runs})
     assert file_mode(components(given)[0], "models.zip") == 0o550

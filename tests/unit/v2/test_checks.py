@@ -11,13 +11,13 @@ from edge_sim.facts import User
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.plan import Content
 from edge_sim.v2.checks import CHECKS
-from edge_sim.v2.move import Move, Package
+from edge_sim.v2.move import Move, PackageFacts
 from tests.unit.greengrass.build import ARN, device, function, owner, s3, secret, volume
 from tests.unit.v2.build import CONTAINER, PHONE, F, G, connector, move, new_board, subscription, thing
 
 LITE: dict[str, Any] = {"nucleus": "lite"}
-ZIP = Package(file_name="m.zip", size=10, unpacked=20)
-TAR = Package(file_name="m.tar.gz", size=10, unpacked=20)
+ZIP = PackageFacts(file_name="m.zip", size=10, unpacked=20)
+TAR = PackageFacts(file_name="m.tar.gz", size=10, unpacked=20)
 SYSTEM = "arn:aws:lambda:::function:"
 
 
