@@ -21,7 +21,7 @@ from edge_sim.cli.report import Report
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.hostchecks import Check
+    from edge_sim.emulation.hostchecks import HostCheck
     from edge_sim.greengrass.requirements import Requirement
 
 _WIDTH = 80
@@ -72,7 +72,7 @@ def command(
     sys.exit(UnsupportedEnvironmentError.exit_status if lacking else 0)
 
 
-def table(checks: Sequence[Check]) -> Iterator[str]:
+def table(checks: Sequence[HostCheck]) -> Iterator[str]:
     """Yield the lines of the host's table, at most 80 columns wide."""
     name, status = max(len(check.check) for check in checks) + 2, len("different") + 2
     yield f"{'check':<{name}}{'status':<{status}}found"

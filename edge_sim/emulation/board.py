@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class ThingCredentials:
     """A thing's certificate and private key: files of this machine (PEM)."""
 
     certificate: Path
@@ -41,7 +41,7 @@ class AgentSettings:
     broker: str
     packages: Limits = field(default_factory=Limits)
     cafile: Path | None = None
-    identity: Identity | None = None
+    identity: ThingCredentials | None = None
     stable_window_s: int | None = None
     connect_limit_s: int | None = None
 

@@ -41,7 +41,7 @@ BOTH, OPTIONAL, REAL_CORE = "local, docker", "optional", "a real core"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class HostCheck:
     """One row. ``needed_for``: one of the words above, or a driver, which may say after a colon for which boards."""
 
     check: str
@@ -58,7 +58,7 @@ class Check:
         return vars(self).copy()
 
 
-def host_checks() -> list[Check]:
+def host_checks() -> list[HostCheck]:
     """Return all rows; makes a local board and asks the Docker engine, and leaves nothing behind."""
     info = engine_info()
     return [
@@ -75,16 +75,16 @@ def host_checks() -> list[Check]:
     ]
 
 
-def missing(checks: Sequence[Check], driver: DriverName) -> list[Check]:
+def missing(checks: Sequence[HostCheck], driver: DriverName) -> list[HostCheck]:
     """Return what keeps ``driver`` from working."""
     return [check for check in checks if check.blocks(driver)]
 
 
-def _row(check: str, status: Status, found: str, needed_for: str, fix: str = "") -> Check:
-    return Check(check=check, status=status, found=found, needed_for=needed_for, fix="" if status == "ok" else fix)
+def _row(check: str, status: Status, found: str, needed_for: str, fix: str = "") -> HostCheck:
+    return HostCheck(check=check, status=status, found=found, needed_for=needed_for, fix="" if status == "ok" else fix)
 
 
-def kernel(release: str) -> Iterator[Check]:
+def kernel(release: str) -> Iterator[HostCheck]:
     """Yield whether the kernel is new enough for local boards, and for a core itself."""
     version = numbers(release)
     status: Status = "ok" if version >= OLDEST_KERNEL else "missing"
@@ -94,7 +94,7 @@ def kernel(release: str) -> Iterator[Check]:
     yield _row("kernel for V1 itself", status, advice, REAL_CORE, "Use a kernel of 4.4 or newer on a real core.")
 
 
-def cgroups(file: Path) -> Check:
+def cgroups(file: Path) -> HostCheck:
     """Return which version of control groups is used; ``file`` is a /proc/PID/cgroup."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -107,7 +107,7 @@ def cgroups(file: Path) -> Check:
     return _row("cgroups", "different", "v2" if lines else "none", REAL_CORE, fix)
 
 
-def subordinate_ids() -> Check:
+def subordinate_ids() -> HostCheck:
     """Return whether this user's boards can have many ids."""
     if os.geteuid() == 0:
         return _row("subordinate ids", "ok", "root needs none", "local")
@@ -118,7 +118,7 @@ def subordinate_ids() -> Check:
     return _row("subordinate ids", "missing", why, "local", fix)
 
 
-def local_boards() -> Check:
+def local_boards() -> HostCheck:
     """Make a local board and return what it proves: owners, ids and mounts are tried, not guessed."""
     name = "namespaces, mounts"
     try:
@@ -135,7 +135,7 @@ def local_boards() -> Check:
     return _row(name, "missing", f"no {lacking}: {first.reason}", "local", first.help)
 
 
-def interpreters(*, elsewhere: bool = False) -> Iterator[Check]:
+def interpreters(*, elsewhere: bool = False) -> Iterator[HostCheck]:
     """Yield for each QEMU whether boards of its architectures run, and with what.
 
     ``elsewhere``: the engine runs on another machine's kernel, whose interpreters cannot be seen from here.
@@ -153,7 +153,7 @@ def interpreters(*, elsewhere: bool = False) -> Iterator[Check]:
             yield _interpreter(qemu, architectures[0], registered, purpose)
 
 
-def _interpreter(qemu: str, architecture: str, registered: Mapping[str, engine.Interpreter], purpose: str) -> Check:
+def _interpreter(qemu: str, architecture: str, registered: Mapping[str, engine.Interpreter], purpose: str) -> HostCheck:
     try:
         entry = engine.check(architecture, registered)
     except UnsupportedEnvironmentError as error:
@@ -175,7 +175,7 @@ def engine_info() -> Mapping[str, Any] | EdgeSimError:
     return info
 
 
-def docker(info: Mapping[str, Any] | EdgeSimError) -> Iterator[Check]:
+def docker(info: Mapping[str, Any] | EdgeSimError) -> Iterator[HostCheck]:
     """Yield whether an engine answers, and what room it has where it is this machine's."""
     if isinstance(info, EdgeSimError):
         yield _row("Docker engine", "missing", info.brief, "docker", info.hint or f"As root on Debian: {advice.ENGINE}")
@@ -195,7 +195,7 @@ def _is_elsewhere(info: Mapping[str, Any] | EdgeSimError) -> bool:
     return not isinstance(info, EdgeSimError) and info.get("KernelVersion") != platform.release()
 
 
-def mosquitto() -> Check:
+def mosquitto() -> HostCheck:
     """Return which broker a run will use."""
     program = daemon("mosquitto")
     if program is None:
@@ -206,7 +206,7 @@ def mosquitto() -> Check:
     return _row("mosquitto", "ok", version[1] if version else program, OPTIONAL)
 
 
-def packages() -> Check:
+def packages() -> HostCheck:
     """Return whether what the extra [sim] names is installed; pip has looked at the versions."""
     try:
         requirements = importlib.metadata.requires("edge-sim") or []
@@ -228,7 +228,7 @@ def _installed(name: str) -> bool:
         return False
 
 
-def room(name: str, place: Path, wanted_mib: int, driver: DriverName, fix: str) -> Check:
+def room(name: str, place: Path, wanted_mib: int, driver: DriverName, fix: str) -> HostCheck:
     """Return whether ``wanted_mib`` MiB are free at ``place``."""
     free = shutil.disk_usage(place).free // 2**20
     status: Status = "ok" if free >= wanted_mib else "missing"

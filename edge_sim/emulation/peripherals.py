@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import cycle
 
 from edge_sim.emulation.boarddevices import BoardDevice
-from edge_sim.emulation.pty import Pair, set_raw
+from edge_sim.emulation.pty import PseudoTerminal, set_raw
 
 _BLOCK = 1024
 _UNREAD_LIMIT = 512
@@ -28,7 +28,7 @@ _START = (50.0755, 14.4378)
 class Peer:
     """The far end of a node. ``says`` gives what is sent each second, ``feeds`` what is sent as fast as it is read."""
 
-    pair: Pair
+    pair: PseudoTerminal
     says: Iterator[bytes] | None = None
     feeds: Callable[[int], bytes] | None = None
     next_at: float = 0.0
@@ -62,7 +62,7 @@ class Peer:
             return 0
 
 
-def peer_for(device: BoardDevice, pair: Pair) -> Peer:
+def peer_for(device: BoardDevice, pair: PseudoTerminal) -> Peer:
     """Return what answers at ``device``."""
     if device.backing == "null":
         set_raw(pair, wait=False)

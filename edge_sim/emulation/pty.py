@@ -14,7 +14,7 @@ _TIOCSPTLCK = 0x40045431
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class PseudoTerminal:
     """Both ends. The slave is kept open here, so that its settings and data outlive whoever opens it."""
 
     master: int
@@ -29,19 +29,19 @@ class Pair:
         termios.tcflush(self.slave, termios.TCIFLUSH)
 
 
-def open_pair(devpts: Path) -> Pair:
+def open_pair(devpts: Path) -> PseudoTerminal:
     """Open a pair in the devpts mounted at ``devpts``: raw, without echo, not blocking on the master's side."""
     master = os.open(devpts / "ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     number = struct.unpack("I", fcntl.ioctl(master, _TIOCGPTN, b"\0" * 4))[0]
     path = str(devpts / str(number))
     slave = os.open(path, os.O_RDWR | os.O_NOCTTY)
-    pair = Pair(master=master, slave=slave, slave_path=path)
+    pair = PseudoTerminal(master=master, slave=slave, slave_path=path)
     set_raw(pair, wait=True)
     return pair
 
 
-def set_raw(pair: Pair, *, wait: bool) -> None:
+def set_raw(pair: PseudoTerminal, *, wait: bool) -> None:
     """Pass bytes unchanged. Without ``wait`` a read with nothing to read returns the end of the file."""
     iflag, oflag, cflag, lflag, ispeed, ospeed, control = termios.tcgetattr(pair.slave)
     iflag &= ~(termios.BRKINT | termios.ICRNL | termios.INLCR | termios.IGNCR | termios.ISTRIP | termios.IXON)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from edge_sim.cloud.brokers.broker import HOST
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation import drivers
-from edge_sim.emulation.board import AgentSettings, Identity
+from edge_sim.emulation.board import AgentSettings, ThingCredentials
 from edge_sim.emulation.drivers import Driver
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.fleet import control, limits, model, sample, seats, storms
@@ -224,7 +224,7 @@ class _Rollout:
         cafile, identity = broker.cafile if broker else None, None
         if self._folder is not None:
             files = {name: Path(file) for name, file in api.credentials(self._folder, core.number).items()}
-            cafile, identity = files["cafile"], Identity(certificate=files["certificate"], key=files["key"])
+            cafile, identity = files["cafile"], ThingCredentials(certificate=files["certificate"], key=files["key"])
         return AgentSettings(
             thing=core.thing,
             broker=self._cloud.mqtt,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_sim.deviceprofile import DeviceProfile
-from edge_sim.emulation.board import AgentSettings, BoardSpec, Identity
+from edge_sim.emulation.board import AgentSettings, BoardSpec, ThingCredentials
 from edge_sim.scenario import Scenario
 
 
@@ -21,7 +21,7 @@ def board_spec(
     *,
     mqtt: str,
     cafile: Path | None,
-    identity: Identity | None = None,
+    identity: ThingCredentials | None = None,
     binds: Mapping[str, Path],
     ports: Sequence[int] = (),
     thing: str | None = None,

@@ -19,7 +19,7 @@ from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.writer import versions
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation import drivers
-from edge_sim.emulation.board import Identity
+from edge_sim.emulation.board import ThingCredentials
 from edge_sim.emulation.drivers import Driver, DriverName, Progress
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.runs import aws
@@ -122,7 +122,7 @@ def _cloud(broker: NamedBroker | None, bind: str | None, progress: Progress, *, 
     return CloudProcess(broker=broker, bind=bind, more=TLS if tls else ())
 
 
-def _identity(cloud: CloudProcess, client: Aws, thing: str) -> Identity | None:
+def _identity(cloud: CloudProcess, client: Aws, thing: str) -> ThingCredentials | None:
     """Return a new certificate of a thing's, in files that go with the cloud; None where the cloud asks for none."""
     if cloud.cafile is None:
         return None
@@ -130,7 +130,7 @@ def _identity(cloud: CloudProcess, client: Aws, thing: str) -> Identity | None:
 
     endpoints = Endpoints(http=cloud.http, mqtt=cloud.mqtt, cafile=cloud.cafile)
     files = provision(client.iot, thing, endpoints, cloud.place / "things" / thing)
-    return Identity(certificate=files.certificate, key=files.key)
+    return ThingCredentials(certificate=files.certificate, key=files.key)
 
 
 def provide(scenario: Scenario, cloud: CloudProcess, client: Aws, progress: Progress) -> aws.Definitions:

@@ -323,11 +323,11 @@ def test_nothing_outlives_the_driver(mode: tuple[str, ...], number: signal.Signa
 SLOW_KEEPER = """
 import time
 from edge_sim.emulation.local import init
-send = init.Line.send
+send = init.KeeperSocket.send
 def late(line, event, **values):
     time.sleep(event == "board")
     send(line, event, **values)
-init.Line.send = late
+init.KeeperSocket.send = late
 init.main()
 """
 

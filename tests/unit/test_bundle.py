@@ -112,7 +112,7 @@ esac""",
     return there
 
 
-def fetched() -> list[packages.Package]:
+def fetched() -> list[packages.DebianPackage]:
     return packages.packages("armv6l", ["libc6"], lambda text: None)
 
 

@@ -235,10 +235,10 @@ def test_a_program_runs_until_its_stream_ends() -> None:
 
 
 def test_patience_ends_with_the_next_moment() -> None:
-    life = init.Life()
-    assert init.patience(life, None) is None
-    life.deadline = 0.0
-    assert init.patience(life, None) == 0
+    child = init.AgentChild()
+    assert init.patience(child, None) is None
+    child.deadline = 0.0
+    assert init.patience(child, None) == 0
 
 
 def _init(profile: DeviceProfile, **scenario: Any) -> dict[str, Any]:

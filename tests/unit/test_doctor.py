@@ -16,7 +16,7 @@ from edge_sim.cli.doctor import certificate_table, table
 from edge_sim.emulation import hostchecks
 from edge_sim.emulation.containers import engine
 from edge_sim.emulation.containers.engine import Interpreter
-from edge_sim.emulation.hostchecks import Check, missing
+from edge_sim.emulation.hostchecks import HostCheck, missing
 
 
 def doctor(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -129,8 +129,8 @@ def test_tables_fit_80_columns_on_a_terminal_and_carry_everything(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     long = "word " * 40
     checks = [
-        Check(check="a check", status="missing", found=long, needed_for="docker", fix=long),
-        Check(check="another check here", status="ok", found="x", needed_for="local"),
+        HostCheck(check="a check", status="missing", found=long, needed_for="docker", fix=long),
+        HostCheck(check="another check here", status="ok", found="x", needed_for="local"),
     ]
     rows = [CertificateRow(fact="libc", claimed="musl", found="glibc", verdict="not faithful", reason=long)]
     for lines in (list(table(checks)), list(certificate_table(rows))):

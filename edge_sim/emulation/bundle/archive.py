@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from edge_sim import __version__
 from edge_sim.emulation.bundle import content
-from edge_sim.emulation.bundle.packages import File, Package, packages
+from edge_sim.emulation.bundle.packages import DebianPackage, File, packages
 from edge_sim.emulation.containers.bases import NEWEST_FILE, Progress, cache_directory
 from edge_sim.errors import EdgeSimError
 
@@ -109,7 +109,7 @@ def _member(name: str, mode: int, *, directory: bool = False) -> tarfile.TarInfo
     return member
 
 
-def _digest(parts: Sequence[Package]) -> str:
+def _digest(parts: Sequence[DebianPackage]) -> str:
     """Return the digest of all that makes a bundle: packages, edge_sim's own files, and what puts them together."""
     digest = hashlib.sha256()
     for package in parts:

@@ -17,7 +17,7 @@ from fnmatch import fnmatch
 from importlib import metadata, resources
 from pathlib import Path
 
-from edge_sim.emulation.bundle.packages import File, Package
+from edge_sim.emulation.bundle.packages import DebianPackage, File
 from edge_sim.errors import UnsupportedEnvironmentError
 
 _PYTHON = "python3.11"
@@ -83,7 +83,7 @@ _Contents = Mapping[str, Mapping[str, File]]
 """The files of packages, by package and path."""
 
 
-def files(packages: Sequence[Package]) -> dict[str, File]:
+def files(packages: Sequence[DebianPackage]) -> dict[str, File]:
     """Return the bundle's files by their path in it; raises UnsupportedEnvironmentError where a package lacks one."""
     contents = {package.name: package.files() for package in packages}
     return {

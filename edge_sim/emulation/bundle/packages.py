@@ -36,7 +36,7 @@ class File:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Package:
+class DebianPackage:
     """A Debian package in the user's cache: its ``file``, whose name holds its version, and the SHA-256 of that."""
 
     name: str
@@ -63,7 +63,9 @@ class Package:
         return files
 
 
-def packages(architecture: str, names: Sequence[str], progress: Progress, *, newest: bool = True) -> list[Package]:
+def packages(
+    architecture: str, names: Sequence[str], progress: Progress, *, newest: bool = True
+) -> list[DebianPackage]:
     """Return the packages of these names, sorted, from the suite.
 
     With ``newest`` the archive is asked which they are, and where it cannot be reached they are those of the last time;
@@ -126,13 +128,13 @@ def _update(apt: Sequence[str], place: Path, progress: Progress) -> None:
     progress(f"{place.name}: the mirror does not answer, so the packages fetched last are used")
 
 
-def _resolve(apt: Sequence[str], place: Path, names: Sequence[str]) -> list[Package]:
+def _resolve(apt: Sequence[str], place: Path, names: Sequence[str]) -> list[DebianPackage]:
     """Return the packages with the archive's own digests, which are signed."""
     # In a folder without packages: apt is silent about those that are there already.
     done = run([*apt, "download", "--print-uris", *names], timeout=LIMIT_S, env=_environment(), cwd=place / "cache")
     rows = sorted(line.split(" ")[1:] for line in done.stdout.decode().splitlines())
     return [
-        Package(name=file.partition("_")[0], file=place / file, digest=digest.removeprefix("SHA256:"))
+        DebianPackage(name=file.partition("_")[0], file=place / file, digest=digest.removeprefix("SHA256:"))
         for file, _, digest in rows
     ]
 

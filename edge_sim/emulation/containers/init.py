@@ -91,7 +91,7 @@ class Peer:
             return 0
 
 
-class Life:
+class AgentChild:
     """The agent's process, and who wants it to end."""
 
     def __init__(self) -> None:
@@ -156,14 +156,14 @@ def go_on_as(argv: list[str], waits: int) -> None:
     sys.exit()
 
 
-def await_tree(life: Life) -> None:
+def await_tree(child: AgentChild) -> None:
     """Wait until the board's files exist; the agent imports its modules in the meantime."""
     end = time.monotonic() + LAID_LIMIT_S
     while not os.path.exists(TREE_LAID):
         if time.monotonic() > end:
             sys.exit(f"{TREE_LAID}: did not appear within {LAID_LIMIT_S:g} s")
         time.sleep(0.002)
-        life.reap()
+        child.reap()
 
 
 def make_device(device: dict[str, Any], may_mount: bool) -> tuple[Peer | None, str | None]:
@@ -207,7 +207,7 @@ def tidy(directories: list[str]) -> None:
             continue
 
 
-def serve(peers: list[Peer], life: Life, watched: list[int], wake: int) -> None:
+def serve(peers: list[Peer], child: AgentChild, watched: list[int], wake: int) -> None:
     """Answer at the devices, reap, and notice the end; never returns."""
     by_master = {peer.master: peer for peer in peers}
     speaking = [peer for peer in peers if peer.says]
@@ -223,22 +223,22 @@ def serve(peers: list[Peer], life: Life, watched: list[int], wake: int) -> None:
             next_at = max(next_at + 1.0, now)
             for peer in speaking:
                 peer.say()
-        if life.deadline is not None and now > life.deadline:
+        if child.deadline is not None and now > child.deadline:
             os._exit(137)
-        for descriptor, events in waiting.poll(patience(life, next_at if speaking else None)):
+        for descriptor, events in waiting.poll(patience(child, next_at if speaking else None)):
             if descriptor in by_master:
                 by_master[descriptor].answer(events)
             elif descriptor == wake:
                 os.read(wake, BLOCK)
             elif not os.read(descriptor, BLOCK):
                 waiting.unregister(descriptor)
-                life.end()
-        life.reap()
+                child.end()
+        child.reap()
 
 
-def patience(life: Life, next_at: float | None) -> int | None:
+def patience(child: AgentChild, next_at: float | None) -> int | None:
     """Return for how many milliseconds nothing has to be done unless a descriptor reports; None: for ever."""
-    moments = [moment for moment in (life.deadline, next_at) if moment is not None]
+    moments = [moment for moment in (child.deadline, next_at) if moment is not None]
     return max(0, int((min(moments) - time.monotonic()) * 1000) + 1) if moments else None
 
 
@@ -259,12 +259,12 @@ def main() -> None:
     wake, wake_end = os.pipe()
     os.set_blocking(wake_end, False)
     signal.set_wakeup_fd(wake_end)
-    life = Life()
-    signal.signal(signal.SIGTERM, life.end)
-    signal.signal(signal.SIGINT, life.end)
+    child = AgentChild()
+    signal.signal(signal.SIGTERM, child.end)
+    signal.signal(signal.SIGINT, child.end)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    begin = life.prepare(agent) if agent else None
-    await_tree(life)
+    begin = child.prepare(agent) if agent else None
+    await_tree(child)
     with open(PLAN) as file:
         plan = eval(file.read(), {"__builtins__": {}})  # noqa: S307 - ours, and root's
     tidy(plan["volumes"])
@@ -274,7 +274,7 @@ def main() -> None:
     say([note for _, note in nodes if note])
     if begin is not None:
         os.close(begin)
-    serve([peer for peer, _ in nodes if peer], life, [0] if plan["life"] else [], wake)
+    serve([peer for peer, _ in nodes if peer], child, [0] if plan["life"] else [], wake)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 from edge_sim.emulation import boardplan
 from edge_sim.emulation.board import BoardSpec, standing_in
 from edge_sim.emulation.capabilities import Mode, Proves, judge, modes
-from edge_sim.emulation.local.keeper import Keeper, RefusedError
+from edge_sim.emulation.local.keeper import Keeper, UnsupportedModeError
 from edge_sim.emulation.local.machine import with_this_machine
 from edge_sim.emulation.local.program import Program
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError, UsageError
@@ -201,7 +201,7 @@ class LocalBoard:
                 ready = self._keeper.start(mode, plan, self._directory)
                 if self._keep:
                     self._keeper.keep_directory()
-            except RefusedError as error:
+            except UnsupportedModeError as error:
                 failures[mode] = str(error)
                 self._end()
                 continue

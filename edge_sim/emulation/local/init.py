@@ -42,7 +42,7 @@ class Ended(Exception):  # noqa: N818 - not an error
     """The driver is gone, or a signal asks the keeper to stop."""
 
 
-class Line:
+class KeeperSocket:
     """The keeper's end of the socket."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -63,41 +63,41 @@ class Line:
             self.connection.sendall(json.dumps({"event": event, **values}).encode() + b"\n")
 
 
-def keep(line: Line) -> None:
+def keep(driver: KeeperSocket) -> None:
     """Make the board that the driver orders, keep it until the driver ends it, and remove it."""
     root: Path | None = None
     child = 0
     keeping = False
     try:
-        order = line.read()
-        _new_user_namespace(line, order["ids"])
+        order = driver.read()
+        _new_user_namespace(driver, order["ids"])
         root = _directory(order)
         if order["mode"] == "plain":
-            _ready_without_namespaces(line, root, order)
+            _ready_without_namespaces(driver, root, order)
         else:
-            child = _start_board(line, root, order)
-        while _wait(line, child):
-            keeping = bool(line.read()["keep"])
+            child = _start_board(driver, root, order)
+        while _wait(driver, child):
+            keeping = bool(driver.read()["keep"])
     except Ended:
         pass
     except OSError as error:
-        line.send("failed", error=_reason(error))
+        driver.send("failed", error=_reason(error))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _stop(child)
         remainder = _remove(root) if root and not keeping else None
-        line.send("left", error=remainder) if remainder else line.send("removed")
+        driver.send("left", error=remainder) if remainder else driver.send("removed")
 
 
-def _new_user_namespace(line: Line, ids: str | None) -> None:
+def _new_user_namespace(driver: KeeperSocket, ids: str | None) -> None:
     """Become root of a user namespace of our own: ids from the driver (``mapped``), or ours alone (``single``)."""
     if ids is None:
         return
     uid, gid = os.geteuid(), os.getegid()
     ns.unshare(ns.CLONE_NEWUSER, "a user namespace")
     if ids == "mapped":
-        line.send("unshared")
-        line.read()
+        driver.send("unshared")
+        driver.read()
     else:
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
             Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
@@ -114,15 +114,15 @@ def _directory(order: Mapping[str, Any]) -> Path:
     return directory or Path(tempfile.mkdtemp(prefix="edge-sim-board-"))
 
 
-def _ready_without_namespaces(line: Line, root: Path, order: Mapping[str, Any]) -> None:
+def _ready_without_namespaces(driver: KeeperSocket, root: Path, order: Mapping[str, Any]) -> None:
     plan = BoardPlan.from_json(order["plan"])
     owners = make.make_items(root, plan.items)
     notes = make.make_nodes(root, plan)
     proven = {"owners": owners, "identities": make.can_switch_ids(), "mounts": False}
-    line.send("ready", root=str(root), notes=notes, **proven)
+    driver.send("ready", root=str(root), notes=notes, **proven)
 
 
-def _start_board(line: Line, root: Path, order: Mapping[str, Any]) -> int:
+def _start_board(driver: KeeperSocket, root: Path, order: Mapping[str, Any]) -> int:
     """Start PID 1 in a process namespace of its own and return its pid as the driver sees it."""
     ns.unshare(ns.CLONE_NEWPID, "a process namespace")
     alive, keeps_alive = os.pipe()
@@ -132,14 +132,14 @@ def _start_board(line: Line, root: Path, order: Mapping[str, Any]) -> int:
         os.close(keeps_alive)
         if not os.read(alive, 1):  # the driver is to know this process before it hears that the board is ready
             os._exit(0)
-        _first_process(line, root, BoardPlan.from_json(order["plan"]), alive, keeper)
+        _first_process(driver, root, BoardPlan.from_json(order["plan"]), alive, keeper)
     os.close(alive)
-    line.send("board", pid=child)
+    driver.send("board", pid=child)
     os.write(keeps_alive, b".")
     return child
 
 
-def _first_process(line: Line, root: Path, plan: BoardPlan, alive: int, keeper: int) -> None:
+def _first_process(driver: KeeperSocket, root: Path, plan: BoardPlan, alive: int, keeper: int) -> None:
     """PID 1 of the board. Never returns."""
     try:
         ns.die_with_parent(alive)
@@ -147,13 +147,13 @@ def _first_process(line: Line, root: Path, plan: BoardPlan, alive: int, keeper: 
         peers, proven, notes = _make_board(root, plan, keeper)
         os.umask(plan.umask)
         signal.signal(signal.SIGCHLD, _reap)
-        line.send("ready", root=str(root), notes=notes, **proven)
-        line.connection.close()
+        driver.send("ready", root=str(root), notes=notes, **proven)
+        driver.connection.close()
         peripherals.serve(peers, alive)
     except make.UnreadablePythonError as error:
-        line.send("unusable", error=str(error), hint=f"chmod -R go+rX {error.path}")
+        driver.send("unusable", error=str(error), hint=f"chmod -R go+rX {error.path}")
     except BaseException as error:
-        line.send("failed", error=_reason(error))
+        driver.send("failed", error=_reason(error))
     finally:
         os._exit(0)
 
@@ -198,10 +198,10 @@ def _reap(_number: int, _frame: FrameType | None) -> None:
             pass
 
 
-def _wait(line: Line, child: int) -> bool:
+def _wait(driver: KeeperSocket, child: int) -> bool:
     """Wait until the driver says something or goes (True), or PID 1 ends (False)."""
     waiting = select.poll()
-    waiting.register(line.connection, select.POLLIN)
+    waiting.register(driver.connection, select.POLLIN)
     handle = os.pidfd_open(child) if child else -1
     if child:
         waiting.register(handle, select.POLLIN)
@@ -257,7 +257,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _asked_to_end)
     os.umask(0o022)
     os.chdir("/")
-    keep(Line(socket.socket(fileno=int(sys.argv[1]))))
+    keep(KeeperSocket(socket.socket(fileno=int(sys.argv[1]))))
 
 
 if __name__ == "__main__":

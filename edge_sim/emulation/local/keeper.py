@@ -22,7 +22,7 @@ _END_LIMIT = 15.0
 _MESSAGE_LIMIT = 1 << 20
 
 
-class RefusedError(Exception):
+class UnsupportedModeError(Exception):
     """This mode does not work on this machine; the message is the kernel's reason."""
 
 
@@ -53,7 +53,8 @@ class Keeper:
     def start(self, mode: Mode, plan: BoardPlan, directory: Path | None) -> dict[str, Any]:
         """Order the board and return the keeper's ``ready`` message.
 
-        Raises RefusedError when the kernel refuses this mode, UnsupportedEnvironmentError when no mode can help.
+        Raises UnsupportedModeError when the kernel refuses this mode, UnsupportedEnvironmentError when no mode can
+        help.
         """
         ids = mode if mode in ("mapped", "single") else None
         where = str(directory) if directory else None
@@ -82,7 +83,7 @@ class Keeper:
             elif event == "unusable":
                 raise UnsupportedEnvironmentError(message["error"], hint=message["hint"])
             else:
-                raise RefusedError(message.get("error") or "the board's process ended at once")
+                raise UnsupportedModeError(message.get("error") or "the board's process ended at once")
 
     def end(self) -> str | None:
         """End the board, wait until nothing of it is left, and return what could not be removed, if anything."""
@@ -109,20 +110,20 @@ class Keeper:
         """Write the user namespace's ids with the two set-id programs that may."""
         ids = id_map()
         if ids is None:
-            raise RefusedError("newuidmap or subordinate ids are missing")
+            raise UnsupportedModeError("newuidmap or subordinate ids are missing")
         pid = str(self.process.pid)
         try:
             run(["newuidmap", pid, *map(str, ids.uids)], timeout=10)
             run(["newgidmap", pid, *map(str, ids.gids)], timeout=10)
         except UnsupportedEnvironmentError as error:
-            raise RefusedError(f"{error.brief}: {error.details or ''}".rstrip(": ")) from error
+            raise UnsupportedModeError(f"{error.brief}: {error.details or ''}".rstrip(": ")) from error
         self._send({"mapped": True})
 
     def _send(self, message: dict[str, object]) -> None:
         try:
             self._ours.sendall(json.dumps(message).encode() + b"\n")
         except OSError as error:
-            raise RefusedError("the board's process ended at once") from error
+            raise UnsupportedModeError("the board's process ended at once") from error
 
     def _receive(self, deadline: float) -> dict[str, Any]:
         """Return the next message, or an empty one when the keeper has ended."""

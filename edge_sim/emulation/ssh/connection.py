@@ -144,7 +144,7 @@ class Connection:
         return subprocess.CompletedProcess(list(argv), status, out, complaints(outputs["stderr"]))
 
     @contextlib.contextmanager
-    def output(self, argv: Sequence[str], *, timeout: float) -> Iterator[Output]:
+    def output(self, argv: Sequence[str], *, timeout: float) -> Iterator[ProgramOutput]:
         """Yield what a program on the board prints, to be read as it comes; it ends with the block.
 
         Nothing of it is to be trusted: its reader bounds how much it takes. Raises UnsupportedEnvironmentError when all
@@ -166,7 +166,7 @@ class Connection:
         with process:
             reader.start()
             timer.start()
-            output = Output(file=cast(io.BufferedReader, process.stdout))
+            output = ProgramOutput(file=cast(io.BufferedReader, process.stdout))
             try:
                 yield output
                 if len(output.file.read(MAX_OUTPUT + 1)) > MAX_OUTPUT:  # what follows the end of a tar
@@ -263,7 +263,7 @@ class Connection:
 
 
 @dataclass
-class Output:
+class ProgramOutput:
     """What a program on a board prints; ``status`` and ``errors`` are set once the block has ended."""
 
     file: io.BufferedReader
