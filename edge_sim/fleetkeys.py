@@ -11,7 +11,7 @@ from edge_sim.documents import Place
 from edge_sim.jobs import rollout
 from edge_sim.jobs.requests import MAX_TIMEOUT_MINUTES
 from edge_sim.jobs.wire import JobsError
-from edge_sim.keys import Key, Table, Value
+from edge_sim.keys import Key, KeyTable, Value
 
 MAX_WEIGHT = 1_000_000
 MAX_SECONDS = 86400.0
@@ -96,7 +96,7 @@ def _number(least: float, most: float, what: str) -> Value[float]:
 def _range(least: float, most: float, unit: str) -> Value[Range]:
     low = Key("least", _number(least, most, unit), "The lowest value that a board can draw.")
     high = Key("most", _number(least, most, unit), "The highest value that a board can draw.")
-    table = Table(keys=(low, high))
+    table = KeyTable(keys=(low, high))
 
     def read(place: Place) -> Range:
         entries = table.read(place)
@@ -107,7 +107,7 @@ def _range(least: float, most: float, unit: str) -> Value[Range]:
     return keys.table(read, table)
 
 
-def _written(table: Table) -> Callable[[Place], dict[str, Any]]:
+def _written(table: KeyTable) -> Callable[[Place], dict[str, Any]]:
     """Return a reader of a mapping as CreateJob has it: the keys that are set, by their names."""
     return lambda place: dict(table.read(place).values)
 
@@ -131,23 +131,23 @@ _NOTIFIED = Key(
 _SUCCEEDED = Key(
     "numberOfSucceededThings", _COUNT, "The rate grows each time this many more things have succeeded.", None
 )
-_CRITERIA = Table(keys=(_NOTIFIED, _SUCCEEDED), one_of=(_NOTIFIED, _SUCCEEDED))
+_CRITERIA = KeyTable(keys=(_NOTIFIED, _SUCCEEDED), one_of=(_NOTIFIED, _SUCCEEDED))
 _RATE = keys.whole(1, rollout.MAX_RATE, "things a minute")
-_EXPONENTIAL = Table(
+_EXPONENTIAL = KeyTable(
     keys=(
         Key("baseRatePerMinute", _RATE, "The rate at the start."),
         Key("incrementFactor", _number(1.1, 5, "a factor"), "The factor by which the rate grows."),
         Key("rateIncreaseCriteria", keys.table(_written(_CRITERIA), _CRITERIA), "When the rate grows."),
     )
 )
-_ROLLOUT = Table(
+_ROLLOUT = KeyTable(
     keys=(
         Key("maximumPerMinute", _RATE, "The most things that are notified of the job per minute.", None),
         Key("exponentialRate", keys.table(_written(_EXPONENTIAL), _EXPONENTIAL), "A rate that grows.", None),
     )
 )
 _ABORT_TYPE = keys.choice((*rollout.FAILURES, rollout.ALL))
-_ABORT = Table(
+_ABORT = KeyTable(
     keys=(
         Key("failureType", _ABORT_TYPE, "Which final statuses count."),
         Key(
@@ -159,7 +159,7 @@ _ABORT = Table(
     )
 )
 _RETRY_TYPE = keys.choice((*rollout.RETRYABLE, rollout.ALL))
-_RETRY = Table(
+_RETRY = KeyTable(
     keys=(
         Key("failureType", _RETRY_TYPE, "Which final statuses are retried."),
         Key("numberOfRetries", keys.whole(0, rollout.MAX_RETRIES), "How many retries each thing gets."),
@@ -167,7 +167,7 @@ _RETRY = Table(
 )
 
 
-def _criteria(table: Table, check: Callable[[Config], object], more: Mapping[str, str]) -> Value[Config]:
+def _criteria(table: KeyTable, check: Callable[[Config], object], more: Mapping[str, str]) -> Value[Config]:
     items = keys.each(keys.table(_written(table), table))
 
     def read(place: Place) -> Config:
@@ -240,7 +240,7 @@ _SPREAD_OVER = Key(
     "Lost sessions only: how long their reconnections are spread over; 0 is all at once.",
     0.0,
 )
-_STORM = Table(keys=(_KIND, _AFTER, _DOWN, _SPREAD_OVER))
+_STORM = KeyTable(keys=(_KIND, _AFTER, _DOWN, _SPREAD_OVER))
 
 
 def _storm(place: Place) -> Storm:
@@ -254,7 +254,7 @@ _STORMS = Key(
     "Faults during the rollout: all sessions lost at once, or the broker or the cloud killed and restarted.",
     (),
 )
-TABLE = Table(
+TABLE = KeyTable(
     keys=(
         *(_OFFERED, _WEIGHTS, _SIZE, _BANDWIDTH, _STAGING, _START, _STABLE, _BAD, _BREAKS),
         *(_SPREAD, _ABORTS, _RETRIES, _TIMEOUT, _MINUTE, _STORMS),

@@ -1,8 +1,8 @@
 """The keys of a YAML file that people write, as rows: its reader and its JSON schema are both made of them.
 
-    Value   how a value is read from its place, and the JSON schema of what is written there
-    Key     one key: its name, its value, what it means, and its default where it may be left out
-    Table   the keys of one mapping; ``read`` returns ``Entries``, which answer by key
+    Value      how a value is read from its place, and the JSON schema of what is written there
+    Key        one key: its name, its value, what it means, and its default where it may be left out
+    KeyTable   the keys of one mapping; ``read`` returns ``Entries``, which answer by key
 
 A schema takes whatever its reader takes, and as much less of the rest as JSON schemas can say. Most values are read as
 they are written (``1.10`` stays ``1.10``), so that a text without quotes may be a number or a boolean to a schema.
@@ -63,7 +63,7 @@ class Key(Generic[T_co]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class KeyTable:
     """The keys of a mapping; of ``one_of`` there must be exactly one. ``title`` tells apart those of one list."""
 
     keys: tuple[Key[object], ...]
@@ -188,7 +188,7 @@ def named(value: Value[T], names: str) -> Value[dict[str, T]]:
     return Value(read=lambda place: {name: value.read(entry) for name, entry in place.entries().items()}, schema=schema)
 
 
-def table(read: Callable[[Place], T], *tables: Table) -> Value[T]:
+def table(read: Callable[[Place], T], *tables: KeyTable) -> Value[T]:
     """What ``read`` makes of a mapping that is one of ``tables``."""
     schemas = [table.schema() for table in tables]
     return Value(read=read, schema=schemas[0] if len(schemas) == 1 else {"oneOf": schemas})

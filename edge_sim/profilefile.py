@@ -19,7 +19,7 @@ from edge_sim.facts import (
     Node,
     below,
 )
-from edge_sim.keys import Entries, Key, Table, Value
+from edge_sim.keys import Entries, Key, KeyTable, Value
 from edge_sim.profilesystem import CGROUP_SUBSYSTEMS, CGROUP_VERSION, CGROUPS, MOUNTS, ON_PATH, TOOLS
 from edge_sim.versions import parse_version
 
@@ -84,7 +84,7 @@ _GID = Key("gid", keys.whole(), "The GID of its primary group, which must be lis
 _HOME = Key("home", keys.BOARD_PATH, "Its home directory.", "/nonexistent")
 _SHELL = Key("shell", keys.BOARD_PATH, "Its shell.", "/usr/sbin/nologin")
 _MEMBER_OF = Key("groups", keys.each(keys.NAME), "The groups that list it as a member.", ())
-_ACCOUNT = Table(keys=(_UID, _GID, _HOME, _SHELL, _MEMBER_OF))
+_ACCOUNT = KeyTable(keys=(_UID, _GID, _HOME, _SHELL, _MEMBER_OF))
 
 
 def _account(entries: Entries, groups: Mapping[str, int]) -> Account:
@@ -147,7 +147,7 @@ _PEER = Key(
     _SILENT,
 )
 _NOTE = Key("note", keys.EMPTY_TEXT, "A description of the device.", "")
-_DEVICE = Table(keys=(_NODE, _NODE_TYPE, _NODE_GROUP, _NODE_MODE, _BACKING, _PEER, _NOTE))
+_DEVICE = KeyTable(keys=(_NODE, _NODE_TYPE, _NODE_GROUP, _NODE_MODE, _BACKING, _PEER, _NOTE))
 
 
 def _device(entries: Entries, groups: Mapping[str, int]) -> Device:
@@ -175,8 +175,8 @@ _LINK = Key("type", keys.choice(_LINK_TYPE), "A symbolic link.")
 _TARGET = Key("target", keys.TEXT, "The link's target.")
 _PATH_USER = Key("user", keys.NAME, "The user that owns it.", _ROOT)
 _PATH_GROUP = Key("group", keys.NAME, "The group that owns it.", _ROOT)
-_FILE_TABLE = Table(title="a directory or a file", keys=(_PATH, _FILE_TYPE, _FILE_MODE, _PATH_USER, _PATH_GROUP))
-_LINK_TABLE = Table(title="a symbolic link", keys=(_PATH, _LINK, _TARGET, _PATH_USER, _PATH_GROUP))
+_FILE_TABLE = KeyTable(title="a directory or a file", keys=(_PATH, _FILE_TYPE, _FILE_MODE, _PATH_USER, _PATH_GROUP))
+_LINK_TABLE = KeyTable(title="a symbolic link", keys=(_PATH, _LINK, _TARGET, _PATH_USER, _PATH_GROUP))
 
 
 def _read_path(place: Place) -> Entries:
@@ -227,7 +227,7 @@ _PROXY = Key(
     "Whether the core connects through a network proxy; omit it if unknown.",
     None,
 )
-_GREENGRASS_TABLE = Table(keys=(_GREENGRASS_ROOT, _VERSION, _USER, _GROUP, _PROXY))
+_GREENGRASS_TABLE = KeyTable(keys=(_GREENGRASS_ROOT, _VERSION, _USER, _GROUP, _PROXY))
 
 
 def _greengrass(entries: Entries, users: Mapping[str, Entries], groups: Mapping[str, int]) -> GreengrassInstall:
@@ -242,7 +242,7 @@ def _greengrass(entries: Entries, users: Mapping[str, Entries], groups: Mapping[
 
 _LIBC_NAME = Key("name", keys.choice(("glibc", "musl")), "Which C library.")
 _LIBC_VERSION = Key("version", keys.TEXT, "Its version.", examples=("2.28",))
-_LIBC_TABLE = Table(keys=(_LIBC_NAME, _LIBC_VERSION))
+_LIBC_TABLE = KeyTable(keys=(_LIBC_NAME, _LIBC_VERSION))
 _RELEASE = keys.named(keys.EMPTY_TEXT, "fields to texts")
 _ROOT_LISTED = {"required": [_ROOT]}
 _DESCRIPTION = Key("description", keys.TEXT, "A one-line description, for lists.")
@@ -286,7 +286,7 @@ _WHOLE = Key(
     "is unknown, and no command counts an unknown as a pass or an error.",
     (),
 )
-PROFILE = Table(
+PROFILE = KeyTable(
     title="device profile",
     keys=(
         *(_DESCRIPTION, _ARCHITECTURE, _SYSTEM, _HOSTNAME, _OS_RELEASE, _OPENWRT_RELEASE, _LIBC, _INIT, _KERNEL),

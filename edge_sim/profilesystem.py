@@ -7,7 +7,7 @@ from typing import get_args
 from edge_sim import keys
 from edge_sim.documents import Place
 from edge_sim.facts import MOUNT_FLAGS, PROGRAMS, SUBSYSTEMS, UPDATE_TOOLS, CgroupVersion
-from edge_sim.keys import Key, Table, Value
+from edge_sim.keys import Key, KeyTable, Value
 
 _CGROUP_VERSIONS: tuple[CgroupVersion, ...] = get_args(CgroupVersion)
 _GNU = "gnu"
@@ -19,9 +19,9 @@ CGROUP_SUBSYSTEMS = Key(
     "Which of the version 1 subsystems that V1 needs are mounted; omit it if unknown.",
     None,
 )
-_CGROUP_TABLE = Table(keys=(CGROUP_VERSION, CGROUP_SUBSYSTEMS))
+_CGROUP_TABLE = KeyTable(keys=(CGROUP_VERSION, CGROUP_SUBSYSTEMS))
 _PROGRAM_KEYS = tuple(Key(name, keys.FLAG, f"Whether {name} is on PATH.", None) for name in PROGRAMS)
-_PROGRAM_TABLE = Table(keys=_PROGRAM_KEYS)
+_PROGRAM_TABLE = KeyTable(keys=_PROGRAM_KEYS)
 
 
 def _read_programs(place: Place) -> dict[str, bool]:

@@ -32,17 +32,17 @@ from edge_sim.keys import Entries
 from edge_sim.limits import Limits
 from edge_sim.redaction import Redaction, texts
 from edge_sim.report import Finding
-from edge_sim.scenarioparts import BoardFile, Code, DeviceBacking, Invocation, Source, Update
+from edge_sim.scenarioparts import BoardFile, Code, DeviceBacking, ExpectedInvocation, ExpectedUpdate, Source
 
 __all__ = [
     "SCENARIO",
     "BoardFile",
     "Code",
     "DeviceBacking",
-    "Invocation",
+    "ExpectedInvocation",
+    "ExpectedUpdate",
     "Scenario",
     "Source",
-    "Update",
     "load",
     "read",
 ]
@@ -72,8 +72,8 @@ class Scenario:
     packages: Limits = field(default_factory=Limits)
     files: tuple[BoardFile, ...] = ()
     devices: tuple[DeviceBacking, ...] = ()
-    invocations: tuple[Invocation, ...] = ()
-    updates: tuple[Update, ...] = ()
+    invocations: tuple[ExpectedInvocation, ...] = ()
+    updates: tuple[ExpectedUpdate, ...] = ()
     stable_window_s: int | None = None
     fleet: Fleet | None = None
     fault: InvalidDefinitionError | None = None

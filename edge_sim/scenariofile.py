@@ -9,9 +9,9 @@ from edge_sim.documents import Place
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.jobs.requests import FINAL
 from edge_sim.jobs.update import SOFTWARE, Software
-from edge_sim.keys import Key, Table, Value
+from edge_sim.keys import Key, KeyTable, Value
 from edge_sim.limits import LINKS, MEANINGS, Limits, Links
-from edge_sim.scenarioparts import BoardFile, Code, DeviceBacking, Invocation, Source, Update
+from edge_sim.scenarioparts import BoardFile, Code, DeviceBacking, ExpectedInvocation, ExpectedUpdate, Source
 
 
 def group_files(place: Place) -> dict[str, Path]:
@@ -41,9 +41,9 @@ _SECRET = Key("secret", _SECRET_ARN, "The secret's ARN, as in the definition.")
 _SECRET_VALUE = Key("value", keys.TEXT, "The secret's value under the label AWSCURRENT. Reports never show it.")
 _STAGES = Key("stages", keys.named(keys.TEXT, "labels to texts"), "Its values under other staging labels.", {})
 _SOURCES = (
-    Table(title="a model in S3", keys=(_S3, _PACKED, _AS_IT_IS), one_of=(_PACKED, _AS_IT_IS)),
-    Table(title="a model of SageMaker", keys=(_JOB, _OUTPUT, _PACKED, _AS_IT_IS), one_of=(_PACKED, _AS_IT_IS)),
-    Table(title="a secret", keys=(_SECRET, _SECRET_VALUE, _STAGES)),
+    KeyTable(title="a model in S3", keys=(_S3, _PACKED, _AS_IT_IS), one_of=(_PACKED, _AS_IT_IS)),
+    KeyTable(title="a model of SageMaker", keys=(_JOB, _OUTPUT, _PACKED, _AS_IT_IS), one_of=(_PACKED, _AS_IT_IS)),
+    KeyTable(title="a secret", keys=(_SECRET, _SECRET_VALUE, _STAGES)),
 )
 
 
@@ -69,7 +69,7 @@ _FUNCTION = Key("function", _FUNCTION_ARN, "The function's ARN, as in the defini
 _CODE_FOLDER = Key("folder", _FOLDER, "The folder with its code.")
 _HANDLER = Key("handler", _HANDLER_NAME, "The handler that Lambda calls.", examples=("watch.function_handler",))
 _RUNTIME = Key("runtime", _RUNTIME_NAME, "The function's runtime in Lambda.", examples=("python3.7",))
-_CODE = Table(keys=(_FUNCTION, _CODE_FOLDER, _HANDLER, _RUNTIME))
+_CODE = KeyTable(keys=(_FUNCTION, _CODE_FOLDER, _HANDLER, _RUNTIME))
 
 
 def _code(place: Place) -> Code:
@@ -81,7 +81,7 @@ def _code(place: Place) -> Code:
 _LIMITS = tuple(Key(name, keys.whole(), meaning, getattr(Limits(), name)) for name, meaning in MEANINGS.items())
 _REFUSE: Links = Limits().links
 _LINKS = Key("links", keys.choice(LINKS), "Refuse links inside a package, or copy their targets.", _REFUSE)
-_PACKAGES = Table(keys=(*_LIMITS, _LINKS))
+_PACKAGES = KeyTable(keys=(*_LIMITS, _LINKS))
 
 
 def _packages(place: Place) -> Limits:
@@ -107,7 +107,7 @@ _OWNING_GROUP = Key("group", keys.TEXT, "Its group: a group name on the board.",
 _MODE = Key(
     "mode", _FILE_MODE, "The mode of files; a directory can also be searched by whoever may read it.", 0o644, "0644"
 )
-_BOARD_FILE = Table(keys=(_PATH, _COPY, _DIRECTORY, _OWNER, _OWNING_GROUP, _MODE), one_of=(_COPY, _DIRECTORY))
+_BOARD_FILE = KeyTable(keys=(_PATH, _COPY, _DIRECTORY, _OWNER, _OWNING_GROUP, _MODE), one_of=(_COPY, _DIRECTORY))
 
 
 def _board_file(place: Place) -> BoardFile:
@@ -126,7 +126,7 @@ _FRAMES = Key(
 )
 _BLOCK = Key("block", keys.KIB, "The size of an empty block device; boards in containers only, as root.", None)
 _HOST = Key("host", _NODE, "A device node of this machine to pass through.", None)
-_DEVICE = Table(keys=(_DEVICE_PATH, _HEARD, _FRAMES, _BLOCK, _HOST), one_of=(_HEARD, _FRAMES, _BLOCK, _HOST))
+_DEVICE = KeyTable(keys=(_DEVICE_PATH, _HEARD, _FRAMES, _BLOCK, _HOST), one_of=(_HEARD, _FRAMES, _BLOCK, _HOST))
 
 
 def _device(place: Place) -> DeviceBacking:
@@ -153,29 +153,29 @@ _RESULT = Value(read=_expected, schema={"type": "object"})
 _EXPECT = Key(
     "expect", _RESULT, "What the result must contain; of an object, only the keys listed here are compared.", {}
 )
-_INVOCATION = Table(keys=(INVOKED, _EVENT, _EXPECT))
+_INVOCATION = KeyTable(keys=(INVOKED, _EVENT, _EXPECT))
 
 
-def _invocation(place: Place) -> Invocation:
+def _invocation(place: Place) -> ExpectedInvocation:
     entries = _INVOCATION.read(place)
-    return Invocation(function_id=entries[INVOKED], event=entries[_EVENT], expect=entries[_EXPECT])
+    return ExpectedInvocation(function_id=entries[INVOKED], event=entries[_EVENT], expect=entries[_EXPECT])
 
 
 _STATUS = Key("status", keys.choice(FINAL), "The final status that the update's job must have.")
 _RUNNING = Key("version", _VERSION, "The version that must be running afterwards.")
-_END = Table(keys=(_STATUS, _RUNNING))
+_END = KeyTable(keys=(_STATUS, _RUNNING))
 _CORE: Software = "core"
 _OFFERED = Key("version", _VERSION, "The version to install. Every profile's factory version is 1.10.0.")
 _STARTS = Key("starts", keys.FLAG, "Whether the build starts.")
 _SOFTWARE = Key("software", keys.choice(SOFTWARE), "The software to update.", _CORE)
 _UPDATE_END = Key("expect", keys.table(_END.read, _END), "The expected outcome.")
-_UPDATE = Table(keys=(_OFFERED, _STARTS, _SOFTWARE, _UPDATE_END))
+_UPDATE = KeyTable(keys=(_OFFERED, _STARTS, _SOFTWARE, _UPDATE_END))
 
 
-def _update(place: Place) -> Update:
+def _update(place: Place) -> ExpectedUpdate:
     entries = _UPDATE.read(place)
     end = entries[_UPDATE_END]
-    return Update(
+    return ExpectedUpdate(
         place=place.position,
         version=entries[_OFFERED],
         starts=entries[_STARTS],
@@ -254,7 +254,7 @@ STABLE_WINDOW = Key(
 FLEET = Key(
     "fleet", keys.table(fleetkeys.read, fleetkeys.TABLE), "A rollout to simulated cores, for edge-sim fleet.", None
 )
-SCENARIO = Table(
+SCENARIO = KeyTable(
     title="edge-sim.yaml",
     keys=(
         *(_FORMAT, NAME, BOARDS, GROUP, SOURCES, CODE, PACKAGES, FILES),

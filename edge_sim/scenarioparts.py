@@ -80,7 +80,7 @@ class DeviceBacking:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Invocation:
+class ExpectedInvocation:
     """One call of a function and what its result must contain."""
 
     function_id: str
@@ -89,7 +89,7 @@ class Invocation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Update:
+class ExpectedUpdate:
     """One software update: the version offered, whether that build starts at all, and how its job must end."""
 
     version: str

@@ -10,14 +10,14 @@ from edge_sim import keys
 from edge_sim.arch import UPDATE_TARGETS
 from edge_sim.documents import Place
 from edge_sim.jobs.update import SOFTWARE, Software
-from edge_sim.keys import Key, Table, Value
+from edge_sim.keys import Key, KeyTable, Value
 
 PAIRS = tuple(f"{system}/{architecture}" for system, architecture in sorted(UPDATE_TARGETS))
 """Every system with an architecture that AWS had software for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Build:
+class BuildEntry:
     """One entry. ``pairs``, none where the file has no word of them, are of ``PAIRS``; ``file``: a build of the user's.
 
     Without a file the build is simulated; ``starts`` says whether its core comes up.
@@ -30,16 +30,16 @@ class Build:
     file: Path | None = None
 
 
-def read(path: Path) -> Sequence[Build]:
+def read(path: Path) -> Sequence[BuildEntry]:
     """Return the builds in a file, in order. Raises InvalidDefinitionError with its place, UsageError."""
     return UPDATES.read(Place.load(path))[_BUILDS]
 
 
-def _build(place: Place) -> Build:
+def _build(place: Place) -> BuildEntry:
     entries = _BUILD.read(place)
     if _FILE in entries and _STARTS in entries:
         entries.fail(_STARTS, "applies to simulated builds only, and file names a build of yours")
-    return Build(
+    return BuildEntry(
         software=entries[_SOFTWARE],
         version=entries[_VERSION],
         pairs=entries[_FOR],
@@ -69,11 +69,11 @@ _FOR = Key(
 )
 _STARTS = Key("starts", keys.FLAG, "Simulated builds only: whether the build starts.", True)
 _FILE = Key("file", keys.FILE, "A build of yours (edge-sim ota build), in place of a simulated one.", None)
-_BUILD = Table(keys=(_VERSION, _SOFTWARE, _FOR, _STARTS, _FILE))
+_BUILD = KeyTable(keys=(_VERSION, _SOFTWARE, _FOR, _STARTS, _FILE))
 _BUILDS = Key(
     "updates",
     keys.each(keys.table(_build, _BUILD)),
     "The builds offered in place of AWS's last release; for each system and architecture, the last is the newest.",
 )
-UPDATES = Table(title="updates.yaml", keys=(_BUILDS,))
+UPDATES = KeyTable(title="updates.yaml", keys=(_BUILDS,))
 """The whole file."""

@@ -15,7 +15,7 @@ from edge_sim.cli import completion
 from edge_sim.cli.group_options import BOARD, GROUP, PROFILES, group_inputs
 from edge_sim.cli.options import A_ROOT, GREENGRASS_ROOT, STRICT, UNKNOWN, absolute
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes, progress
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UsageError
 from edge_sim.printing import printable
 
@@ -34,7 +34,7 @@ DISAGREEMENT, NOT_AS_DEFINED = 1, 4
 _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
 
 
-@click.command("access", cls=Report, empty=_EMPTY)
+@click.command("access", cls=ReportCommand, empty=_EMPTY)
 @GROUP
 @click.option(
     "--function",

@@ -11,14 +11,14 @@ import click
 from edge_sim.cli.group_options import GROUP, group_inputs
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, ROOT
 from edge_sim.cli.output import print_notes, say
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 
 if TYPE_CHECKING:
     from edge_sim.cli.group_options import ReadInputs
 _EMPTY: dict[str, object] = {"changed": False, "entries": [], "notes": []}
 
 
-@click.command("apply", cls=Report, empty=_EMPTY)
+@click.command("apply", cls=ReportCommand, empty=_EMPTY)
 @GROUP
 @ROOT
 @GREENGRASS_ROOT

@@ -26,7 +26,7 @@ from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.output import say
 from edge_sim.cli.progress import shown
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.cli.run import bind
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
@@ -51,7 +51,7 @@ command.add_command(bundle)
 command.add_command(restore)
 
 
-@command.command(cls=Report)
+@command.command(cls=ReportCommand)
 @click.option(
     "--profile",
     "names",
@@ -92,7 +92,7 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
     click.echo(json.dumps(tags) if fmt == "json" else "\n".join(tags.values()))
 
 
-@command.command(cls=Report)
+@command.command(cls=ReportCommand)
 @profile_option("The board's profile.", required=True)
 @click.option("--name", metavar="NAME", help="The board's name; default: the profile's.")
 @click.option("--thing", metavar="NAME", help="The core's thing name; default: the board's name.")
@@ -180,7 +180,7 @@ def down(names: tuple[str, ...], every: bool) -> None:
             boards.remove_network(engine, networks.SHARED)
 
 
-@command.command("ls", cls=Report)
+@command.command("ls", cls=ReportCommand)
 @FORMAT
 def list_(fmt: str) -> None:
     """List the boards. Example: edge-sim board ls --format json"""

@@ -12,12 +12,12 @@ from edge_sim.cli.group_options import profile_option
 from edge_sim.cli.options import FORMAT, TO_FILE
 from edge_sim.cli.output import say
 from edge_sim.cli.progress import shown
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UsageError
 from edge_sim.folders import write_file
 
 
-@click.command("bundle", cls=Report)
+@click.command("bundle", cls=ReportCommand)
 @profile_option("Build for this profile's architecture.")
 @click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), help="Build for this architecture.")
 @TO_FILE

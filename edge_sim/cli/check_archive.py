@@ -14,7 +14,7 @@ import click
 from edge_sim.cli.group_options import LIMITS, LINKS
 from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.output import say
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.limits import Limits
 
@@ -40,7 +40,7 @@ _FLAT = (
 )
 
 
-@click.command("check-archive", cls=Report, empty={"ok": False, "file": None, "findings": []})
+@click.command("check-archive", cls=ReportCommand, empty={"ok": False, "file": None, "findings": []})
 @click.argument("file", type=PathType(path_type=Path))
 @LINKS
 @LIMITS

@@ -18,7 +18,7 @@ from edge_sim.cli import cloud_certs, running_cloud
 from edge_sim.cli.addresses import own_address
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT, PathType, SecondsRange
-from edge_sim.cli.report import Report, printed
+from edge_sim.cli.report import ReportCommand, printed
 from edge_sim.cloud import hosts, notes
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.interrupts import awaited
@@ -38,7 +38,7 @@ def command() -> None:
 command.add_command(cloud_certs.command)
 
 
-@command.command(cls=Report, indent=None)
+@command.command(cls=ReportCommand, indent=None)
 @click.option("--state", type=PathType(path_type=Path), help="SQLite file for the cloud's state.")
 @click.option("--port", type=PORT, help="HTTP port; 0 picks a free one. Default: 0, with --tls 8443.")
 @click.option(
@@ -188,7 +188,7 @@ def _register(cloud: Cloud, offers: Sequence[Offer]) -> None:
         cloud.parts.updates.register(offer.software, *where, offer.chunks())
 
 
-@command.command(cls=Report)
+@command.command(cls=ReportCommand)
 @FORMAT
 def env(fmt: str) -> None:
     """Print the exports of the cloud that is running; of several, those of the first. Example:

@@ -10,7 +10,7 @@ import click
 
 from edge_sim.cli.options import PathType
 from edge_sim.cli.output import Output, output_options, page_writers
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 
 DIFFERS = 7
 _EMPTY: dict[str, object] = {
@@ -23,7 +23,7 @@ _EMPTY: dict[str, object] = {
 }
 
 
-@click.command("compare", cls=Report, empty=_EMPTY)
+@click.command("compare", cls=ReportCommand, empty=_EMPTY)
 @click.argument("a", type=PathType(path_type=Path))
 @click.argument("b", type=PathType(path_type=Path))
 @output_options("text", "json", "html", "markdown")

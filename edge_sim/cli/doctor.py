@@ -17,7 +17,7 @@ from edge_sim.cli.group_options import profile_option
 from edge_sim.cli.options import FORMAT, driver_option, root_option
 from edge_sim.cli.output import say
 from edge_sim.cli.progress import shown
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _WIDTH = 80
 
 
-@click.command("doctor", cls=Report)
+@click.command("doctor", cls=ReportCommand)
 @driver_option("The driver to check, or to create the board of --profile with.")
 @profile_option("Create a board with this profile and show how faithful it is.")
 @click.option(

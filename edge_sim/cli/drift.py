@@ -15,7 +15,7 @@ import click
 from edge_sim.cli.group_options import BOARD, GROUP, group_inputs
 from edge_sim.cli.options import A_ROOT, GREENGRASS_ROOT, PathType
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UsageError
 from edge_sim.printing import printable
 
@@ -31,7 +31,7 @@ _FILE = PathType(path_type=Path, exists=True, dir_okay=False, pipe_okay=True)
 _EMPTY: dict[str, object] = {"target": None, "compared": 0, "differences": [], "not_compared": [], "notes": []}
 
 
-@click.command("drift", cls=Report, empty=_EMPTY)
+@click.command("drift", cls=ReportCommand, empty=_EMPTY)
 @GROUP
 @A_ROOT
 @click.option("--snapshot", type=_FILE, metavar="FILE", help="Output of the snapshot script on a board.")

@@ -16,7 +16,7 @@ from edge_sim.cli.addresses import named_broker, own_address
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PathType, SecondsRange
 from edge_sim.cli.output import Output, output_options, page_writers, say
 from edge_sim.cli.progress import shown
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import FLEET_INSTALL, UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "cores": [], "differences": []}
 
 
-@click.command("fleet", cls=Report, empty=_EMPTY)
+@click.command("fleet", cls=ReportCommand, empty=_EMPTY)
 @click.argument("scenario", type=PathType(path_type=Path), required=False)
 @click.option("--cores", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many cores.")
 @click.option(

@@ -11,7 +11,7 @@ import click
 from edge_sim.cli.group_options import template_choice
 from edge_sim.cli.options import PathType, to_file
 from edge_sim.cli.output import say
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.folders import write_file
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge_sim.report import Finding
 
 
-@click.command("import", cls=Report, empty={"form": None, "bundle": None, "notes": [], "findings": []})
+@click.command("import", cls=ReportCommand, empty={"form": None, "bundle": None, "notes": [], "findings": []})
 @click.argument("paths", nargs=-1, required=True, type=PathType(path_type=Path))
 @to_file("Write to this file instead of standard output.")
 @click.option("--format", "fmt", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)

@@ -14,7 +14,7 @@ import click
 from edge_sim.cli.group_options import PROFILES, template_choice
 from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.output import print_notes, say
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UsageError
 from edge_sim.folders import write_file
 
@@ -26,7 +26,7 @@ _MISSING = 3
 """The exit status where a model or code is missing: what run would say of the scenario."""
 
 
-@click.command("init", cls=Report, empty={"files": [], "missing": [], "notes": []})
+@click.command("init", cls=ReportCommand, empty={"files": [], "missing": [], "notes": []})
 @click.argument("paths", nargs=-1, metavar="[GROUP]...", type=PathType(path_type=Path))
 @PROFILES
 @click.option(

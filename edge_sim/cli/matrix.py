@@ -16,7 +16,7 @@ from edge_sim.cli.group_options import template_choice
 from edge_sim.cli.options import STRICT, UNKNOWN, PathType, driver_option
 from edge_sim.cli.output import Output, Writers, output_options, page_writers
 from edge_sim.cli.progress import shown
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from edge_sim.runs.onboards import Place
     from edge_sim.scenario import Scenario
     from edge_sim.validation.cache import Cache
-    from edge_sim.validation.grid import MatrixRow, Outcome
+    from edge_sim.validation.grid import MatrixRow, RunOutcome
 _EMPTY: dict[str, object] = {"ok": False, "unknown": 0, "cells": []}
 
 
-@click.command("matrix", cls=Report, empty=_EMPTY)
+@click.command("matrix", cls=ReportCommand, empty=_EMPTY)
 @click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=PathType(path_type=Path))
 @click.option(
     "--profile",
@@ -138,7 +138,7 @@ def _real(
     cells: Sequence[MatrixRow],
     driver: Literal["local", "docker"],
     cache: Cache | None,
-) -> Mapping[Place, Outcome]:
+) -> Mapping[Place, RunOutcome]:
     from edge_sim.runs.onboards import on_boards
 
     if scenario.file is None:

@@ -15,7 +15,7 @@ from edge_sim.cli import completion
 from edge_sim.cli.group_options import GROUP, group_inputs
 from edge_sim.cli.options import STRICT, UNKNOWN, PathType
 from edge_sim.cli.output import Output, Writers, page_writers, say
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import REPORT_INSTALL
 from edge_sim.printing import printable
 
@@ -43,7 +43,7 @@ _EMPTY: dict[str, object] = {
 }
 
 
-@click.command("migrate", cls=Report, empty=_EMPTY)
+@click.command("migrate", cls=ReportCommand, empty=_EMPTY)
 @GROUP
 @click.option(
     "--target",

@@ -14,7 +14,7 @@ import click
 from edge_sim.cli.group_options import profile_option
 from edge_sim.cli.options import FORMAT, PathType, driver_option, root_option
 from edge_sim.cli.output import progress, say
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _messages(_context: click.Context, _parameter: click.Parameter, value: tuple
     return value
 
 
-@click.command("nucleus", cls=Report, empty=_EMPTY)
+@click.command("nucleus", cls=ReportCommand, empty=_EMPTY)
 @click.argument("folder", type=PathType(path_type=Path, exists=True, file_okay=False))
 @root_option("A board's root directory: / on the board itself.")
 @profile_option(

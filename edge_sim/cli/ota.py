@@ -14,7 +14,7 @@ import click
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, ROOT_HERE, PathType, to_file
 from edge_sim.cli.output import confirm, say
-from edge_sim.cli.report import Report, printed
+from edge_sim.cli.report import ReportCommand, printed
 from edge_sim.errors import UsageError
 from edge_sim.jobs.update import SOFTWARE, Software
 
@@ -34,7 +34,7 @@ def command() -> None:
     """Software updates over MQTT: package a build, create a job, watch it, and inspect a board."""
 
 
-@command.command(cls=Report)
+@command.command(cls=ReportCommand)
 @ROOT_HERE
 @GREENGRASS_ROOT
 @FORMAT
@@ -84,7 +84,7 @@ def _update(update: dict[str, Any] | None) -> str:
     return f"{text} ({update['reason']})" if update["reason"] else text
 
 
-@command.command(cls=Report)
+@command.command(cls=ReportCommand)
 @click.argument("folder", required=False, type=PathType(path_type=Path, exists=True, file_okay=False))
 @click.option("--version", metavar="VERSION", help="Version of the build; default: the folder's name.")
 @click.option("--software", type=click.Choice(SOFTWARE), default="core", show_default=True)
@@ -147,7 +147,7 @@ def _packed(folder: Path, software: Software, version: str) -> bytes:
     return pack(folder, software, version)
 
 
-@command.command(cls=Report)
+@command.command(cls=ReportCommand)
 @click.option("--thing", "things", multiple=True, metavar="NAME", help="A core to update; may be repeated.")
 @click.option("--group", "groups", multiple=True, metavar="NAME|ARN", help="A thing group to update; may be repeated.")
 @click.option(
@@ -253,7 +253,7 @@ def _confirm(endpoint: JobsEndpoint, targets: list[str], *, yes: bool) -> None:
     confirm(f"Create an update job for {', '.join(targets)} on {endpoint.name}?")
 
 
-@command.command(cls=Report)
+@command.command(cls=ReportCommand)
 @click.argument("job")
 @_ENDPOINT
 @_AWS

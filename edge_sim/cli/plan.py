@@ -12,7 +12,7 @@ import click
 from edge_sim.cli.group_options import GROUP, group_inputs, profile_option
 from edge_sim.cli.options import A_ROOT, GREENGRASS_ROOT, STRICT, UNKNOWN
 from edge_sim.cli.output import Output, output_options, page_writers, print_notes
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _EMPTY: dict[str, object] = {
 }
 
 
-@click.command("plan", cls=Report, empty=_EMPTY)
+@click.command("plan", cls=ReportCommand, empty=_EMPTY)
 @GROUP
 @profile_option("A fresh board with this profile.")
 @A_ROOT

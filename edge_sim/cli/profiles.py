@@ -13,7 +13,7 @@ from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT
 from edge_sim.cli.output import say
 from edge_sim.cli.profiles_capture import capture
-from edge_sim.cli.report import Report, failed, printed
+from edge_sim.cli.report import ReportCommand, failed, printed
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.printing import printable
@@ -28,7 +28,7 @@ def command() -> None:
 command.add_command(capture)
 
 
-@command.command("list", cls=Report)
+@command.command("list", cls=ReportCommand)
 @FORMAT
 def list_(fmt: str) -> None:
     """List the device profiles; one that cannot be used fails the command. Example: edge-sim profiles list"""
@@ -49,7 +49,7 @@ def list_(fmt: str) -> None:
         raise fault
 
 
-@command.command(cls=Report)
+@command.command(cls=ReportCommand)
 @click.argument("name", shell_complete=completion.profiles)
 @FORMAT
 def show(name: str, fmt: str) -> None:

@@ -27,7 +27,7 @@ def printed() -> None:
     click.get_current_context().meta[_PRINTED] = True
 
 
-class Report(click.Command):
+class ReportCommand(click.Command):
     """A command with ``--format``; ``empty`` is its JSON document with nothing in it, where that is an object.
     ``indent`` None keeps JSON in one line, for a command whose reader waits for a line.
 
@@ -146,9 +146,9 @@ def _as_json(error: EdgeSimError) -> dict[str, object]:
 
 
 def _as_junit(name: str, error: EdgeSimError) -> str:
-    from edge_sim.validation.junitxml import Case, Suite, document
+    from edge_sim.validation.junitxml import Suite, TestCase, document
 
-    case = Case(
+    case = TestCase(
         group="edge-sim",
         name=name,
         outcome="error",

@@ -12,7 +12,7 @@ import click
 from edge_sim.cli.group_options import BOARD, profile_option
 from edge_sim.cli.options import A_ROOT, FORMAT, GREENGRASS_ROOT, PathType
 from edge_sim.cli.output import say
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _EMPTY: dict[str, object] = {
 }
 
 
-@click.command("rescue", cls=Report, empty=_EMPTY)
+@click.command("rescue", cls=ReportCommand, empty=_EMPTY)
 @A_ROOT
 @click.option(
     "--tar",

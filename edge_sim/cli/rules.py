@@ -7,11 +7,11 @@ import json
 import click
 
 from edge_sim.cli import completion
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UsageError
 
 
-@click.command("rules", cls=Report)
+@click.command("rules", cls=ReportCommand)
 @click.argument("rule_id", required=False, metavar="[ID]", shell_complete=completion.rules)
 @click.option("--migration", is_flag=True, help="List the checks of edge-sim migrate instead.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)

@@ -21,7 +21,7 @@ from edge_sim.cli.group_options import PROFILES, template_choice
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PathType, driver_option
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, say
 from edge_sim.cli.progress import shown
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards": []}
 
 
-@click.command("run", cls=Report, empty=_EMPTY)
+@click.command("run", cls=ReportCommand, empty=_EMPTY)
 @click.argument("scenario", type=PathType(path_type=Path))
 @PROFILES
 @driver_option("local: namespaces of this machine; docker: containers of the boards' own architecture.")

@@ -17,12 +17,12 @@ from edge_sim.cli.group_options import PROFILES, template_choice
 from edge_sim.cli.options import UNKNOWN, PathType
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.progress import shown
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.printing import printable
 
 if TYPE_CHECKING:
-    from edge_sim.definitions.assembly import Source
+    from edge_sim.definitions.assembly import SourceFile
     from edge_sim.definitions.conditions import Choice
     from edge_sim.definitions.definition import Definition
     from edge_sim.deviceprofile import DeviceProfile
@@ -53,7 +53,7 @@ class BoardTrial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class TrialReport:
     """The answer. ``not_run``: why no board was simulated, so that access is only computed; None after a run.
 
     ``page`` makes the page of its data.
@@ -71,7 +71,7 @@ class Trial:
         return {**about, "ran": self.not_run is None, "boards": boards}
 
 
-@click.command("try", cls=Report, empty=_EMPTY)
+@click.command("try", cls=ReportCommand, empty=_EMPTY)
 @click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=PathType(path_type=Path))
 @click.option(
     "--model",
@@ -144,7 +144,7 @@ def command(
     sys.exit(result.exit_status)
 
 
-def _writers(result: Trial) -> Writers:
+def _writers(result: TrialReport) -> Writers:
     return {
         "text": lambda: "".join(f"{printable(line)}\n" for line in _lines(result)),
         "json": lambda: json.dumps(result.as_json(), indent=2) + "\n",
@@ -153,12 +153,12 @@ def _writers(result: Trial) -> Writers:
 
 
 def _try(
-    sources: Sequence[Source],
+    sources: Sequence[SourceFile],
     definition: Definition,
     parts: Parts,
     profiles: Sequence[DeviceProfile],
     choice: Choice,
-) -> Trial:
+) -> TrialReport:
     from edge_sim.offline import trial
 
     missing = trial.missing(definition.group, parts)
@@ -175,7 +175,7 @@ def _try(
     return _computed(definition, parts, profiles, reason, notes)
 
 
-def _run(sources: Sequence[Source], parts: Parts, profiles: Sequence[DeviceProfile], choice: Choice) -> Trial:
+def _run(sources: Sequence[SourceFile], parts: Parts, profiles: Sequence[DeviceProfile], choice: Choice) -> TrialReport:
     from edge_sim.offline import trial
     from edge_sim.runs.page import page
     from edge_sim.runs.runner import run
@@ -186,7 +186,7 @@ def _run(sources: Sequence[Source], parts: Parts, profiles: Sequence[DeviceProfi
     ):
         report = run(scenario, profiles, progress=display.say, on_step=display.step)
     report = replace(report, boards=[_fair(board, parts) for board in report.boards])
-    return Trial(
+    return TrialReport(
         boards=[_of_report(board) for board in report.boards],
         exit_status=report.exit_status,
         page=lambda data: replace(page(report), command="try", data=data),
@@ -230,7 +230,7 @@ def _of_report(board: BoardReport) -> BoardTrial:
 
 def _computed(
     definition: Definition, parts: Parts, profiles: Sequence[DeviceProfile], reason: str, notes: Sequence[str]
-) -> Trial:
+) -> TrialReport:
     from edge_sim.cli.access import look, status
     from edge_sim.offline import target, trial
     from edge_sim.offline.packages import packed_group
@@ -254,7 +254,7 @@ def _computed(
         return replace(answer, command="try", verdict=verdict, state=worst((answer.state, "open")))
 
     rows = [row for board in boards for row in board.access]
-    return Trial(
+    return TrialReport(
         boards=[BoardTrial(profile=board.target, access=board.access, notes=board.notes) for board in boards],
         exit_status=status(rows) or UNKNOWN,
         page=page,
@@ -263,7 +263,7 @@ def _computed(
     )
 
 
-def _lines(result: Trial) -> Iterator[str]:
+def _lines(result: TrialReport) -> Iterator[str]:
     from edge_sim.offline.accesstext import access_lines
 
     for board in result.boards:

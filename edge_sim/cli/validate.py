@@ -12,7 +12,7 @@ import click
 from edge_sim.cli.group_options import PROFILES, template_choice
 from edge_sim.cli.options import STRICT, UNKNOWN, PathType
 from edge_sim.cli.output import Output, Writers, output_options, page_writers
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import ReportCommand
 from edge_sim.errors import InvalidDefinitionError, Position
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _EMPTY: dict[str, object] = {
 }
 
 
-@click.command("validate", cls=Report, empty=_EMPTY)
+@click.command("validate", cls=ReportCommand, empty=_EMPTY)
 @click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=PathType(path_type=Path))
 @PROFILES
 @click.option("--ggc", metavar="VERSION", help="The core's version, such as 1.9 or 1.10.4; default: the profile's.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_sim.comparison.facts import KINDS, Fields, Kind, Name, Report
+from edge_sim.comparison.facts import KINDS, Fields, Kind, Name, ReportFacts
 from edge_sim.printing import printable
 
 Change = Literal["only in A", "only in B", "different"]
@@ -59,7 +59,7 @@ class Comparison:
         return f"{', '.join(parts)} {'differs' if sum(counts.values()) == 1 else 'differ'}"
 
 
-def compare(a: Report, b: Report) -> Comparison:
+def compare(a: ReportFacts, b: ReportFacts) -> Comparison:
     """Compare two reports: what both speak of. A kind, or a board, that one of them does not know is named."""
     kinds = [kind for kind in KINDS if kind in a.kinds & b.kinds]
     boards = (a.boards & b.boards) | {""}
@@ -106,7 +106,7 @@ def _difference(name: Name, a: Fields | None, b: Fields | None) -> Difference | 
     return Difference(name=name, change="different", fields=fields) if fields else None
 
 
-def _alone(a: Report, b: Report) -> Iterator[str]:
+def _alone(a: ReportFacts, b: ReportFacts) -> Iterator[str]:
     for word, mine, other in (("A", a, b), ("B", b, a)):
         kinds = [_plural(kind) for kind in KINDS if kind in mine.kinds - other.kinds]
         if kinds:

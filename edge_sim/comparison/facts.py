@@ -42,7 +42,7 @@ Facts = Mapping[Name, Fields]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class ReportFacts:
     """A report's facts; ``kinds`` are those it speaks of at all, ``boards`` those it knows."""
 
     file: str
@@ -51,7 +51,7 @@ class Report:
     boards: frozenset[str]
 
 
-def read(file: Path) -> Report:
+def read(file: Path) -> ReportFacts:
     """Return what a report says. Raises UsageError for a file that is none, or that holds no result."""
     data = read_bytes(file, MAX_BYTES)
     inside = _DATA.search(data)
@@ -65,7 +65,7 @@ def read(file: Path) -> Report:
     except ValueError as error:
         raise UsageError(f"{file}: not a report of edge-sim: {error}", hint=_HINT) from error
     kinds = frozenset(kind for reader in readers for kind in _KINDS_OF[reader])
-    return Report(file=str(file), facts=facts, kinds=kinds, boards=frozenset(_boards(document)))
+    return ReportFacts(file=str(file), facts=facts, kinds=kinds, boards=frozenset(_boards(document)))
 
 
 def _refuse_empty(file: Path, document: JsonObject) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edge_sim.comparison.compare import Comparison, Difference, words
 from edge_sim.comparison.facts import KINDS
-from edge_sim.pages.page import Block, Board, Cell, Issue, Lines, Page, Section, Table, first
+from edge_sim.pages.page import Block, BoardVerdict, Cell, Issue, Lines, Page, Section, Table, first
 
 MOST = 400
 """Differences of one kind that a page shows."""
@@ -42,13 +42,13 @@ def page(comparison: Comparison) -> Page:
     )
 
 
-def _board(name: str, differences: Sequence[Difference]) -> Board:
+def _board(name: str, differences: Sequence[Difference]) -> BoardVerdict:
     count = f"{len(differences)} difference{'s' * (len(differences) != 1)}"
     issues = [
         Issue(where=f"{difference.name.kind}: {difference.name.name}", message=words(difference))
         for difference in differences
     ]
-    return Board(name=name or "the definition alone", state="bad", verdict=count, issues=issues)
+    return BoardVerdict(name=name or "the definition alone", state="bad", verdict=count, issues=issues)
 
 
 def _table(differences: Sequence[Difference]) -> list[Block]:

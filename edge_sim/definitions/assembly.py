@@ -13,7 +13,7 @@ from edge_sim.definitions import corefile, misplaced, shapes
 from edge_sim.definitions.definition import Definition, Ignored
 from edge_sim.definitions.forms import BUNDLE, MEMBERS, Part
 from edge_sim.definitions.ignores import comments, listed_ignores
-from edge_sim.definitions.tree import Array, Fault, Note, Object, TextFile, member_path, walk
+from edge_sim.definitions.tree import Array, Note, Object, ParseFault, TextFile, member_path, walk
 from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass import groupfile, parse
 from edge_sim.greengrass.families import FAMILIES
@@ -30,7 +30,7 @@ FREE_TEXT = ("Variables", "Parameters", "ExecArgs")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceFile:
     """One file that was read: its text, its top value, and what it gives."""
 
     file: TextFile
@@ -39,7 +39,7 @@ class Source:
     is_json: bool
 
 
-def together(sources: Sequence[Source]) -> Definition:
+def together(sources: Sequence[SourceFile]) -> Definition:
     """Put together what several files give. Raises InvalidDefinitionError when two of them give the same."""
     sections = _sections(sources)
     faulty = any(source.file.faults for source in sources)
@@ -70,7 +70,7 @@ def together(sources: Sequence[Source]) -> Definition:
     )
 
 
-def _parse(sources: Sequence[Source], sections: Mapping[str, Object]) -> tuple[Group, list[Finding]]:
+def _parse(sources: Sequence[SourceFile], sections: Mapping[str, Object]) -> tuple[Group, list[Finding]]:
     """Return the group as it is meant, and what the API would not take of the sections as they are written."""
     exact = {name for source in sources if source.part.exact for name in source.part.sections}
     clean = all(shapes.is_clean(s, FAMILIES[name].shape, exact=name in exact) for name, s in sections.items())
@@ -82,7 +82,7 @@ def _parse(sources: Sequence[Source], sections: Mapping[str, Object]) -> tuple[G
     return group, [*chain(*faults.values()), *unknown, *shapes.check(sections, faults), *inexact]
 
 
-def _placeholders(sources: Sequence[Source]) -> Iterator[Note]:
+def _placeholders(sources: Sequence[SourceFile]) -> Iterator[Note]:
     """Report the placeholders in one note, at the place of the first."""
     places: dict[str, Position] = {}
     sections = [section for source in sources for section in source.part.sections.values()]
@@ -109,7 +109,7 @@ def _placeholders(sources: Sequence[Source]) -> Iterator[Note]:
         )
 
 
-def _sections(sources: Sequence[Source]) -> dict[str, Object]:
+def _sections(sources: Sequence[SourceFile]) -> dict[str, Object]:
     sections: dict[str, Object] = {}
     for source in sources:
         for name, section in source.part.sections.items():
@@ -148,7 +148,7 @@ def _digest(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _code_and_artifacts(sources: Sequence[Source]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:
+def _code_and_artifacts(sources: Sequence[SourceFile]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:
     """Return what a core's group.json knows of the code and models that the cloud built, or a template of its code."""
     for source in sources:
         if isinstance(source.top, Object) and corefile.FRAME in source.top:
@@ -158,7 +158,7 @@ def _code_and_artifacts(sources: Sequence[Source]) -> tuple[dict[str, FunctionCo
 
 
 def _findings(
-    source: Source, paths: dict[int, str], marks: dict[str, Position], sections: Mapping[str, Object]
+    source: SourceFile, paths: dict[int, str], marks: dict[str, Position], sections: Mapping[str, Object]
 ) -> Iterator[Finding]:
     """Yield the faults of a file's text as findings; a path is the definition's, or else the file's own."""
     if not source.file.faults:
@@ -181,7 +181,7 @@ def _findings(
         yield _finding(fault, path, outside=_outside(fault, source.top, within))
 
 
-def _outside(fault: Fault, top: Object | Array, within: Collection[int]) -> bool:
+def _outside(fault: ParseFault, top: Object | Array, within: Collection[int]) -> bool:
     """Return whether a fault says nothing of the group: neither its object, nor what it holds, is part of it."""
     if fault.holder.at in within:
         return False
@@ -191,7 +191,7 @@ def _outside(fault: Fault, top: Object | Array, within: Collection[int]) -> bool
     return not any(holder.at in within for _, holder in walk(value))
 
 
-def _finding(fault: Fault, path: str, *, outside: bool) -> Finding:
+def _finding(fault: ParseFault, path: str, *, outside: bool) -> Finding:
     mild = fault.rule == "ambiguous-number" or outside
     return Finding(
         id=fault.rule,
@@ -203,7 +203,7 @@ def _finding(fault: Fault, path: str, *, outside: bool) -> Finding:
     )
 
 
-def _unknown(source: Source, marks: dict[str, Position]) -> Iterator[Finding]:
+def _unknown(source: SourceFile, marks: dict[str, Position]) -> Iterator[Finding]:
     for holder, key in source.part.unknown:
         words = (*FAMILIES, "name", "arn") if BUNDLE in holder else MEMBERS
         hint = "It is next to the definition that is read; move it to a file of its own."
@@ -215,7 +215,7 @@ def _unknown(source: Source, marks: dict[str, Position]) -> Iterator[Finding]:
         yield finding
 
 
-def _ignores(source: Source, sections: Mapping[str, Object], marks: Mapping[str, Position]) -> Iterator[Ignored]:
+def _ignores(source: SourceFile, sections: Mapping[str, Object], marks: Mapping[str, Position]) -> Iterator[Ignored]:
     if isinstance(source.top, Object):
         yield from listed_ignores(source.top)
     if not source.is_json:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_sim.definitions import corefile, forms, greengo, template
-from edge_sim.definitions.assembly import Source, together
+from edge_sim.definitions.assembly import SourceFile, together
 from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.forms import Part
@@ -67,7 +67,7 @@ def read(*paths: Path, choice: Choice = NO_CHOICE) -> Definition:
 
 
 @_uncollected()
-def definition(sources: Sequence[Source], choice: Choice = NO_CHOICE) -> Definition:
+def definition(sources: Sequence[SourceFile], choice: Choice = NO_CHOICE) -> Definition:
     """Put together what was read; with each condition that is not decided, once as true and once as false."""
     _check(sources, choice)
     whole = together(sources)
@@ -90,7 +90,7 @@ def definition(sources: Sequence[Source], choice: Choice = NO_CHOICE) -> Definit
     return replace(whole, notes=(*whole.notes, *notes), variants=variants, digest=digest)
 
 
-def _again(sources: Sequence[Source], choice: Choice) -> list[Source]:
+def _again(sources: Sequence[SourceFile], choice: Choice) -> list[SourceFile]:
     """Return templates read with other conditions. An error names them."""
     try:
         return [
@@ -109,7 +109,7 @@ def _words(choice: Choice) -> str:
     return f"condition {names[0]} is false" if len(names) == 1 else f"conditions {' and '.join(names)} are false"
 
 
-def _check(sources: Sequence[Source], choice: Choice) -> None:
+def _check(sources: Sequence[SourceFile], choice: Choice) -> None:
     """Raise UsageError for a choice that no template offers."""
     known = [name for source in sources for name in source.part.parameters]
     for name in choice.parameters:
@@ -122,9 +122,9 @@ def _check(sources: Sequence[Source], choice: Choice) -> None:
 
 
 @_uncollected()
-def sources(paths: Iterable[Path], choice: Choice = NO_CHOICE) -> list[Source]:
+def sources(paths: Iterable[Path], choice: Choice = NO_CHOICE) -> list[SourceFile]:
     """Read every file once. Raises as ``read`` does."""
-    result: list[Source] = []
+    result: list[SourceFile] = []
     skipped: list[Path] = []
     for path in paths:
         for file in _files(path):
@@ -172,14 +172,14 @@ def _is_stream(path: Path) -> bool:
     return path == STDIN or str(path) == "/dev/stdin" or path.is_fifo()
 
 
-def _read(path: Path, choice: Choice) -> Source | None:
+def _read(path: Path, choice: Choice) -> SourceFile | None:
     file = TextFile(path=path, text=read_text(path))
     if path.suffix == ".conf" and (hocon := _PROVISIONER.search(file.text)):
         file.fail(hocon.start(), "HOCON of aws-greengrass-provisioner is not supported", hint=_HOCON_HINT)
     is_json = path.suffix == ".json" or (path.suffix not in _SUFFIXES and file.text.lstrip()[:1] in ("{", "["))
     top = read_json(file) if is_json else read_yaml(file)
     part = _part(top, choice)
-    return Source(file=file, top=top, part=part, is_json=is_json) if part else None
+    return SourceFile(file=file, top=top, part=part, is_json=is_json) if part else None
 
 
 def _part(top: object, choice: Choice) -> Part | None:

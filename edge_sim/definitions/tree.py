@@ -1,9 +1,9 @@
 """A file's values with their places: objects and lists that know where each of their members stands.
 
-    TextFile   a file's path and text; turns an offset into line and column
-    Object     a JSON object or YAML mapping      a ``dict`` with ``file``, ``at`` and ``marks``
-    Array      a JSON list or YAML sequence       a ``list`` with the same
-    Fault      something wrong that does not stop the reading (a doubled key, NaN)
+    TextFile     a file's path and text; turns an offset into line and column
+    Object       a JSON object or YAML mapping      a ``dict`` with ``file``, ``at`` and ``marks``
+    Array        a JSON list or YAML sequence       a ``list`` with the same
+    ParseFault   something wrong that does not stop the reading (a doubled key, NaN)
 
 Readers (``jsontext``, ``yamltext``) make them; what is put together from them (``like``) keeps their places. Depth and
 number of values are limited by the readers, so that walking a tree may use recursion.
@@ -38,7 +38,7 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class ParseFault:
     """``holder[key]`` is wrong at offset ``at``; reading went on with one value or none."""
 
     rule: str
@@ -54,7 +54,7 @@ class TextFile:
 
     path: Path
     text: str
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[ParseFault] = field(default_factory=list)
 
     @functools.cached_property
     def _lines(self) -> list[int]:
@@ -69,7 +69,7 @@ class TextFile:
         """Record a fault; raises when there are too many to be one slip of the pen."""
         if len(self.faults) >= MAX_FAULTS:
             self.fail(at, f"more than {MAX_FAULTS} faults like this one: {message}")
-        self.faults.append(Fault(rule=rule, message=message, at=at, holder=holder, key=key))
+        self.faults.append(ParseFault(rule=rule, message=message, at=at, holder=holder, key=key))
 
     def fail(self, at: int, problem: str, *, hint: str | None = None) -> NoReturn:
         """Raise the error for an offset at which reading cannot go on."""

@@ -16,7 +16,7 @@ from edge_sim.arch import UPDATE_TARGETS
 from edge_sim.emulation.agentbuild import agent_build
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.platform import Platform
-from edge_sim.updatesfile import PAIRS, Build
+from edge_sim.updatesfile import PAIRS, BuildEntry
 
 AGENTS = ("1.0.0", "1.1.1", "1.2.0", "1.3.0")
 """The OTA agents of field listings; 1.3.0 came with core 1.11.0. The guide names none."""
@@ -77,7 +77,7 @@ def read_offers(path: Path) -> Sequence[Offer]:
     return [offer for build in updatesfile.read(path) for offer in _offers(build)]
 
 
-def _offers(build: Build) -> Iterator[Offer]:
+def _offers(build: BuildEntry) -> Iterator[Offer]:
     for pair in build.pairs or _pairs_of(build.software, build.version):
         system, _, architecture = pair.partition("/")
         yield Offer(

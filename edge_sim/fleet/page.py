@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from edge_sim.fleet.account import STATES, CoreAccount
 from edge_sim.fleet.facts import aborts, as_json, by_profile, control, failures, first_ends, storms, verdict
 from edge_sim.fleet.rollout import FleetReport
-from edge_sim.pages.page import Block, Board, Cell, Chart, Lines, Page, Section, State, Table, first
+from edge_sim.pages.page import Block, BoardVerdict, Cell, Chart, Lines, Page, Section, State, Table, first
 
 MOMENTS = 160
 """Of a chart; more of them are no wider than a pixel."""
@@ -51,11 +51,13 @@ _MODEL = (
 )
 
 
-def _boards(report: FleetReport) -> Iterator[Board]:
+def _boards(report: FleetReport) -> Iterator[BoardVerdict]:
     for name, states in by_profile(report).items():
         bad = states["failed"] + states["rolled back"] + states["rejected"]
         shown = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
-        yield Board(name=name, state="bad" if bad else "good", verdict=shown, about=f"{sum(states.values()):,} cores")
+        yield BoardVerdict(
+            name=name, state="bad" if bad else "good", verdict=shown, about=f"{sum(states.values()):,} cores"
+        )
 
 
 def _chart(report: FleetReport) -> Chart:

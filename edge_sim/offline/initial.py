@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from edge_sim.definitions import reader, standins, writer
-from edge_sim.definitions.assembly import Source
+from edge_sim.definitions.assembly import SourceFile
 from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import NO_CHOICE
@@ -44,7 +44,7 @@ class Initial:
 
 
 def initial(
-    sources: Sequence[Source],
+    sources: Sequence[SourceFile],
     folder: Path,
     names: Sequence[str],
     choice: Choice = NO_CHOICE,

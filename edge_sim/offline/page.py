@@ -17,7 +17,7 @@ from edge_sim.offline.plantext import summary
 from edge_sim.pages import access, layout, reach
 from edge_sim.pages.page import (
     Block,
-    Board,
+    BoardVerdict,
     Cell,
     Issue,
     Issues,
@@ -105,14 +105,14 @@ def located(places: Places, resource: str | None, function: str | None) -> str |
     return place(position) if position else None
 
 
-def _card(board: BoardAccess, issues: Mapping[access.Judged, Issue]) -> Board:
+def _card(board: BoardAccess, issues: Mapping[access.Judged, Issue]) -> BoardVerdict:
     wrong = [row for row in board.access if access.state(row) == "bad"]
     state: State = "bad" if wrong else "open" if board.unknown else "good"
     words = {"bad": f"{len(wrong)} not as defined", "open": f"{board.unknown} unknown", "good": "as defined"}
     mine = {
         issue.anchor: issue for judged, issue in issues.items() if judged.board == board.target and judged.row in wrong
     }
-    return Board(name=board.target, state=state, verdict=words[state], issues=[*mine.values()])
+    return BoardVerdict(name=board.target, state=state, verdict=words[state], issues=[*mine.values()])
 
 
 def _pictures(boards: Sequence[BoardAccess]) -> Sequence[Block]:
@@ -164,7 +164,7 @@ def plan_page(
         state=state,
         verdict=summary(planned.lines) + (f", {planned.unknowns} unknown" if planned.unknowns else ""),
         about={"board": planned.target.name},
-        boards=[Board(name=planned.target.name, state=state, verdict=summary(planned.lines), issues=issues)],
+        boards=[BoardVerdict(name=planned.target.name, state=state, verdict=summary(planned.lines), issues=issues)],
         sections=[
             Section(title="Not settled", blocks=[Issues(issues=issues)] if issues else []),
             Section(title="Paths", blocks=[tree] if leaves else []),
@@ -230,7 +230,9 @@ def drift_page(drift: Drift, name: str, subject: str, places: Places, data: Mapp
         verdict=verdict + (f"; {len(drift.not_compared)} could not be compared" if drift.not_compared else ""),
         about={"board": name, "paths compared": str(drift.compared)},
         boards=[
-            Board(name=name, state=state, verdict=f"{count} differences" if count else "as planned", issues=issues)
+            BoardVerdict(
+                name=name, state=state, verdict=f"{count} differences" if count else "as planned", issues=issues
+            )
         ],
         sections=[
             Section(title="Differences", blocks=[tree] if count else []),

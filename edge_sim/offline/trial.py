@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_sim import strictjson
 from edge_sim.arns import arn
 from edge_sim.definitions import reader, standins, writer
-from edge_sim.definitions.assembly import Source
+from edge_sim.definitions.assembly import SourceFile
 from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import NO_CHOICE
@@ -25,7 +25,7 @@ from edge_sim.greengrass.group import Core, Group
 from edge_sim.offline import starter
 from edge_sim.offline.inputs import Inputs, PackageSource, address
 from edge_sim.offline.starter import CodeLocation, Parts
-from edge_sim.scenario import SCENARIO, Invocation, Scenario, load
+from edge_sim.scenario import SCENARIO, ExpectedInvocation, Scenario, load
 
 GROUP_FILE = "group.yaml"
 """A group that was made of others' files, beside its scenario."""
@@ -66,14 +66,15 @@ def missing(group: Group, parts: Parts) -> list[str]:
     return models + [f"--code {owner.id}=FOLDER" for owner in starter.functions(group) if owner.id not in parts.code]
 
 
-def invocations(group: Group, parts: Parts) -> tuple[Invocation, ...]:
+def invocations(group: Group, parts: Parts) -> tuple[ExpectedInvocation, ...]:
     """Return one call of each function, with its event or {}; of a long-lived one only with its event.
 
     A long-lived function is started with the deployment, which fails where it does not start, and may never be called.
     """
     called = [function for function in starter.functions(group) if not function.pinned or function.id in parts.events]
     return tuple(
-        Invocation(function_id=function.id, event=parts.events.get(function.id, {}), expect={}) for function in called
+        ExpectedInvocation(function_id=function.id, event=parts.events.get(function.id, {}), expect={})
+        for function in called
     )
 
 
@@ -123,7 +124,7 @@ def inputs(definition: Definition, parts: Parts) -> Inputs:
 
 
 @contextmanager
-def scenario(sources: Sequence[Source], boards: Sequence[str], parts: Parts, choice: Choice) -> Iterator[Scenario]:
+def scenario(sources: Sequence[SourceFile], boards: Sequence[str], parts: Parts, choice: Choice) -> Iterator[Scenario]:
     """Yield the scenario of a trial, read as one from a file is; its folder goes with the context."""
     definition = reader.definition(sources, choice)
     bundle, values = standins.filled(writer.canonical(definition))
@@ -146,7 +147,7 @@ def scenario(sources: Sequence[Source], boards: Sequence[str], parts: Parts, cho
         yield replace(loaded, name=name, definition=with_core(loaded.definition), invocations=calls)
 
 
-def group_files(sources: Sequence[Source]) -> list[str] | dict[str, str]:
+def group_files(sources: Sequence[SourceFile]) -> list[str] | dict[str, str]:
     """Return the files of a group as a scenario names them: one for all, or one for each section."""
     if len(sources) == 1:
         return [str(sources[0].file.path.resolve())]

@@ -30,7 +30,7 @@ class Box:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class Curve:
     """A curve as an SVG path. ``kind``: a tie of a group, or access that is intended or not."""
 
     path: str
@@ -47,7 +47,7 @@ class Drawing:
     height: int
     heads: Sequence[tuple[int, str]]
     boxes: Sequence[Box]
-    lines: Sequence[Line]
+    lines: Sequence[Curve]
 
 
 def draw(picture: Picture) -> Drawing:
@@ -75,7 +75,7 @@ def draw(picture: Picture) -> Drawing:
         start, end = boxes["function", reach.function], boxes["resource", reach.resource]
         title = f"{reach.function} → {reach.resource}: {reach.how}"
         kind: Literal["intended", "unintended"] = "intended" if reach.intended else "unintended"
-        lines.append(Line(path=_curve(start, end), kind=kind, state=reach.state, title=title))
+        lines.append(Curve(path=_curve(start, end), kind=kind, state=reach.state, title=title))
     heads = {"function": "functions", "group": "groups of the board", "resource": "resources"}
     shown = [(_COLUMNS[kind], heads[kind]) for kind, names in columns.items() if names]
     return Drawing(width=_WIDTH, height=height, heads=shown, boxes=[*boxes.values()], lines=lines)
@@ -90,8 +90,8 @@ def _short(text: str) -> str:
     return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
 
 
-def _tie(start: Box, end: Box, title: str) -> Line:
-    return Line(path=_curve(start, end), kind="tie", state="plain", title=title)
+def _tie(start: Box, end: Box, title: str) -> Curve:
+    return Curve(path=_curve(start, end), kind="tie", state="plain", title=title)
 
 
 def _curve(start: Box, end: Box) -> str:

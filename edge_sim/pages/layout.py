@@ -8,7 +8,7 @@ from itertools import groupby
 
 from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.modes import symbolic
-from edge_sim.pages.page import Branch, Mode, State, Tree, first
+from edge_sim.pages.page import Branch, Mode, PathTree, State, first
 
 MOST = 400
 """Paths of one tree that a page shows."""
@@ -49,7 +49,7 @@ class Leaf:
 
 def tree(
     caption: str, leaves: Sequence[Leaf], names: Names, *, compared: str | None = None, opened: bool = True
-) -> Tree:
+) -> PathTree:
     """Return the tree; where there are too many paths, those that differ come before the others."""
     order = sorted(leaves, key=lambda leaf: leaf.path.split("/"))
     differing = [leaf for leaf in order if leaf.mark or leaf.changes]
@@ -63,7 +63,7 @@ def tree(
         top = f"{parents[-1].rstrip('/')}/" if parents else ""
         branches.append(_branch(leaf, len(parents), leaf.path[len(top) :], names))
         parents.append(leaf.path)
-    return Tree(caption=caption, branches=branches, compared=compared, left_out=left_out, open=opened)
+    return PathTree(caption=caption, branches=branches, compared=compared, left_out=left_out, open=opened)
 
 
 def words(node: Node, other: Node) -> list[str]:

@@ -15,7 +15,7 @@ from itertools import count
 from edge_sim.pages.page import (
     STATES,
     Block,
-    Board,
+    BoardVerdict,
     Cell,
     Chart,
     Issue,
@@ -23,11 +23,11 @@ from edge_sim.pages.page import (
     Lines,
     Log,
     Page,
+    PathTree,
     Picture,
     State,
     Table,
     Timeline,
-    Tree,
 )
 from edge_sim.printing import printable
 
@@ -133,7 +133,7 @@ def _parts(page: Page) -> Iterator[_Part]:
                 yield _Part(head=[], items=[f"_{words(left)}_"], what="words about what is left out")
 
 
-def _board(board: Board) -> str:
+def _board(board: BoardVerdict) -> str:
     first = next(iter(board.issues), None)
     todo = f"{words(first.where)}: {words(_short(first.message))}" if first else ""
     if first and first.remedies:
@@ -165,7 +165,7 @@ def _block(block: Block) -> Iterator[_Part]:
         parts = [(name, values) for name, values in block.series if any(values)]
         ends = (f"- {words(name)}: {values[-1]:,} at the end, at most {max(values):,}" for name, values in parts)
         yield _Part(head=[f"**{words(block.caption)}**", ""], items=ends, what="lines of charts")
-    elif isinstance(block, Tree):
+    elif isinstance(block, PathTree):
         caption = f"**{words(block.caption)}** {words(block.compared or '')}".rstrip()
         yield _fenced(caption, (_branch_line(block, at) for at in range(len(block.branches))), "paths")
     elif isinstance(block, Log):
@@ -179,7 +179,7 @@ def _fenced(caption: str, lines: Iterable[str], what: str) -> _Part:
     return _Part(head=[caption, "", f"{fence}text"], items=shown, what=what, tail=[fence])
 
 
-def _branch_line(tree: Tree, at: int) -> str:
+def _branch_line(tree: PathTree, at: int) -> str:
     branch = tree.branches[at]
     mode = "".join(text for text, _ in branch.mode.parts) if branch.mode else "?" * 10
     line = f"{branch.mark or ' '} {mode} {branch.user[0]}:{branch.group[0]} {'  ' * branch.depth}{branch.name}"

@@ -42,7 +42,7 @@ class Issue:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board:
+class BoardVerdict:
     """A board's verdict on the first screen. ``about`` says what it is, ``fidelity`` how true to the real one."""
 
     name: str
@@ -101,7 +101,7 @@ class Branch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tree:
+class PathTree:
     """Paths of one board, parents before children; ``compared`` says what it is held against."""
 
     caption: str
@@ -196,7 +196,7 @@ class Lines:
     left_out: str | None = None
 
 
-Block = Table | Tree | Picture | Timeline | Chart | Log | Issues | Lines
+Block = Table | PathTree | Picture | Timeline | Chart | Log | Issues | Lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,15 +224,15 @@ class Page:
     state: State
     verdict: str
     about: Mapping[str, str]
-    boards: Sequence[Board]
+    boards: Sequence[BoardVerdict]
     sections: Sequence[Section]
     data: Mapping[str, object]
     boards_are: str = ""
 
 
-def together(boards: Iterable[Board]) -> list[Board]:
+def together(boards: Iterable[BoardVerdict]) -> list[BoardVerdict]:
     """Return boards worst first; those of which the same is to be said are one, with all their names."""
-    merged: list[Board] = []
+    merged: list[BoardVerdict] = []
     for board in sorted(boards, key=lambda board: STATES.index(board.state)):
         same = next((at for at, other in enumerate(merged) if replace(other, name=board.name) == board), None)
         if same is None:

@@ -41,7 +41,7 @@ from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
 from edge_sim.runs.steps import OnStep, StepCounter
 from edge_sim.runs.summary import verdict
 from edge_sim.runs.updateevents import core_events, journal, messages, timeline
-from edge_sim.scenario import Invocation, Scenario, Update
+from edge_sim.scenario import ExpectedInvocation, ExpectedUpdate, Scenario
 
 DEPLOY_QUIET_S = 120.0
 """How long a deployment may go without a sign of progress."""
@@ -193,7 +193,7 @@ class BoardRun:
                 self._problem(kind, row.name, message(row), hint=". ".join(remedies(row)) or None, about=about)
         self.report.blast_radius = blast_radius(self.scenario.definition.group, self.profile.facts())
 
-    def invoke(self, invocation: Invocation) -> None:
+    def invoke(self, invocation: ExpectedInvocation) -> None:
         """Call a function and compare its result."""
         self.live.steps.begin(f"invoking {invocation.function_id}")
         start = time.monotonic()
@@ -208,7 +208,7 @@ class BoardRun:
         else:
             self._judge(invocation, replace(row, seconds=round(time.monotonic() - start, 2)))
 
-    def _judge(self, invocation: Invocation, row: FunctionRow) -> None:
+    def _judge(self, invocation: ExpectedInvocation, row: FunctionRow) -> None:
         expected = invocation.expect  # empty: whatever comes back, an object or not
         error = str(row.error).removeprefix(f"{row.function}: ")
         problems = (differences(expected, row.result) if expected else []) if row.ok else [error]
@@ -233,7 +233,7 @@ class BoardRun:
         )
         return [line[:_LOG_LINE] for line in lines]
 
-    def update(self, update: Update) -> None:
+    def update(self, update: ExpectedUpdate) -> None:
         """Offer a build to the board and follow its job to the end."""
         live, agent = self.live, self.live.agent
         live.steps.begin(f"updating the {title(update.software)} to {update.version}")

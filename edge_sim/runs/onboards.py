@@ -18,7 +18,7 @@ from edge_sim.runs.results import BoardReport, exit_status
 from edge_sim.runs.runner import run
 from edge_sim.scenario import Scenario
 from edge_sim.validation.cache import Cache, key, stable, trees
-from edge_sim.validation.grid import Outcome
+from edge_sim.validation.grid import RunOutcome
 from edge_sim.versions import RELEASES
 
 Place = tuple[str, str]
@@ -31,20 +31,20 @@ def on_boards(
     driver: DriverName,
     cache: Cache | None,
     progress: Progress,
-) -> dict[Place, Outcome]:
+) -> dict[Place, RunOutcome]:
     """Run a scenario on a board for each place, all places of one version at once.
 
     Raises EdgeSimError where this machine cannot have such boards.
     """
     content = f"{scenario.digest} {trees(inputs(scenario))}"
     machine = f"{platform.uname()} {platform.python_version()} {os.geteuid()}"
-    outcomes: dict[Place, Outcome] = {}
+    outcomes: dict[Place, RunOutcome] = {}
     waiting: dict[str, dict[Place, tuple[DeviceProfile, str]]] = {}
     for place, profile in boards.items():
         version = RELEASES.get(place[1], place[1])
         board = replace(profile, greengrass=replace(profile.greengrass, version=version))
         name = key("board", content, stable(board), driver, machine)
-        before = Outcome.from_json(cache.get(name)) if cache else None
+        before = RunOutcome.from_json(cache.get(name)) if cache else None
         if before:
             outcomes[place] = before
         else:
@@ -68,21 +68,21 @@ def inputs(scenario: Scenario) -> Iterator[Path]:
 
 def _run(
     scenario: Scenario, profiles: Sequence[DeviceProfile], driver: DriverName, progress: Progress
-) -> Mapping[str, Outcome]:
+) -> Mapping[str, RunOutcome]:
     try:
         report = run(scenario, profiles, driver=driver, progress=progress)
     except InvalidDefinitionError as error:
         return {
-            profile.name: Outcome(status="fail", refused=True, exit_status=3, message=error.brief)
+            profile.name: RunOutcome(status="fail", refused=True, exit_status=3, message=error.brief)
             for profile in profiles
         }
     return {board.profile: _outcome(board) for board in report.boards}
 
 
-def _outcome(board: BoardReport) -> Outcome:
+def _outcome(board: BoardReport) -> RunOutcome:
     texts = [*(f"{problem.where}: {problem.message}" for problem in board.problems), *map(str, board.not_proven)]
     packaged = board.deployment is not None and board.deployment.cause == "package"
-    return Outcome(
+    return RunOutcome(
         status="fail" if board.problems else "not proven" if board.not_proven else "pass",
         refused=not packaged and any(problem.kind == "definition" for problem in board.problems),
         exit_status=exit_status([board]),

@@ -12,7 +12,7 @@ from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.pages import access, fidelity, layout, reach
 from edge_sim.pages.page import (
     Block,
-    Board,
+    BoardVerdict,
     Cell,
     Issue,
     Issues,
@@ -20,11 +20,11 @@ from edge_sim.pages.page import (
     Log,
     Moment,
     Page,
+    PathTree,
     Section,
     State,
     Table,
     Timeline,
-    Tree,
     first,
     from_first,
     together,
@@ -165,12 +165,12 @@ def _about(report: RunReport) -> dict[str, str]:
     return {"driver": drivers, **{key: report.parts[key] for key in ("broker", "region") if key in report.parts}}
 
 
-def _board(board: BoardReport, index: _IssueIndex) -> Board:
+def _board(board: BoardReport, index: _IssueIndex) -> BoardVerdict:
     count = len(board.problems)
     state: State = "bad" if count else "open" if board.not_proven else "good"
     words = {"bad": f"{count} problem{'s' * (count != 1)}", "open": "not proven", "good": "as the scenario says"}
     about = f"{board.architecture} {board.operating_system}, core {board.core}, driver {board.driver}"
-    return Board(
+    return BoardVerdict(
         name=board.profile,
         state=state,
         verdict=words[state],
@@ -240,7 +240,7 @@ def _leaf(row: LayoutRow, other: LayoutRow | None) -> layout.Leaf:
     )
 
 
-def _tree(board: BoardReport, leaves: Sequence[layout.Leaf], compared: str | None = None) -> Tree:
+def _tree(board: BoardReport, leaves: Sequence[layout.Leaf], compared: str | None = None) -> PathTree:
     names = layout.Names(users=board.user_names, groups=board.group_names)
     return layout.tree(f"{board.profile}: {len(leaves)} paths", leaves, names, compared=compared)
 

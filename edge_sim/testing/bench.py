@@ -27,7 +27,7 @@ from edge_sim.runs.results import BoardReport
 from edge_sim.runs.rows import UpdateRow
 from edge_sim.runs.runner import check_definition, provide
 from edge_sim.runs.steps import BoardStep, StepCounter
-from edge_sim.scenario import Scenario, Update, redaction
+from edge_sim.scenario import ExpectedUpdate, Scenario, redaction
 from edge_sim.testing.boards import Boards, KeptBoard, Real, Simulated, quiet
 from edge_sim.testing.deployment import Deployment, reported
 from edge_sim.testing.driver import DRIVERS
@@ -112,7 +112,9 @@ class Bench:
         board.part = self._begin(BoardRun(nothing, board.live, {}))
         return board
 
-    def update(self, profile: str, update: Callable[[str], Update], stable_window_s: int | None = None) -> UpdateRow:
+    def update(
+        self, profile: str, update: Callable[[str], ExpectedUpdate], stable_window_s: int | None = None
+    ) -> UpdateRow:
         """Update a board: ``update`` says how, from the version that runs now.
 
         Raises UpdateError where the job does not end as expected.

@@ -20,7 +20,7 @@ from edge_sim.greengrass.rows import AccessRow, Expected
 from edge_sim.pages import access
 from edge_sim.runs.boardrun import BoardRun
 from edge_sim.runs.results import Kind, Problem
-from edge_sim.scenario import Invocation, redaction
+from edge_sim.scenario import ExpectedInvocation, redaction
 from edge_sim.validation.text import place
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Deployment:
         self._change()
         with reported(self._part):
             self._part.invoke(
-                Invocation(function_id=function, event={} if event is None else event, expect=expect or {})
+                ExpectedInvocation(function_id=function, event={} if event is None else event, expect=expect or {})
             )
         return self.report.functions[-1].result
 

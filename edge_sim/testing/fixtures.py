@@ -17,7 +17,7 @@ from edge_sim.offline.target import boards as judged_boards
 from edge_sim.printing import printable
 from edge_sim.profiles import load_profiles
 from edge_sim.runs.rows import UpdateRow
-from edge_sim.scenario import SCENARIO, Scenario, Update, is_scenario, load, read, redaction
+from edge_sim.scenario import SCENARIO, ExpectedUpdate, Scenario, is_scenario, load, read, redaction
 from edge_sim.testing.bench import Bench
 from edge_sim.testing.deployment import Deployment, Right
 from edge_sim.testing.environment import Environment
@@ -166,9 +166,9 @@ class Trial:
         last = next(reversed(self._deployments), None)
         name = self._name(board or last, None)
 
-        def update(before: str) -> Update:
+        def update(before: str) -> ExpectedUpdate:
             after = running or (version if expect == "SUCCEEDED" else before)
-            return Update(version=version, starts=starts, software=software, status=expect, running=after)
+            return ExpectedUpdate(version=version, starts=starts, software=software, status=expect, running=after)
 
         window = board.stable_window_s if isinstance(board, EdgeBoard) else None
         return self._bench.update(name, update, window)

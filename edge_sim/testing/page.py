@@ -12,7 +12,7 @@ from edge_sim.folders import write_file
 from edge_sim.pages.page import Cell, Lines, Page, Section, State, Table, first, worst
 from edge_sim.runs import page as run_page
 from edge_sim.runs.results import BoardReport, RunReport
-from edge_sim.testing.tests import STATES, Result
+from edge_sim.testing.tests import STATES, PytestResult
 
 MOST = 1000
 """Tests that a page lists."""
@@ -23,7 +23,7 @@ class SessionReport:
     """The outcomes of a session's tests, and what they did on boards; ``lost`` says what is missing in it."""
 
     name: str
-    tests: Sequence[Result]
+    tests: Sequence[PytestResult]
     boards: Sequence[BoardReport]
     lost: Sequence[str] = ()
 
@@ -92,7 +92,7 @@ def _tests(report: SessionReport) -> Section:
     return Section(title="Tests", blocks=[*lost, *([table] if rows else [])])
 
 
-def _why(test: Result) -> str | None:
+def _why(test: PytestResult) -> str | None:
     """Return why a test failed or was skipped; what an assertion of the user's compares may be a secret."""
     if test.why or test.outcome not in ("failed", "skipped"):
         return test.why or None

@@ -18,7 +18,7 @@ from edge_sim.testing.driver import check_driver
 if TYPE_CHECKING:
     from edge_sim.runs.results import BoardReport
     from edge_sim.testing.fixtures import Session
-    from edge_sim.testing.tests import Result
+    from edge_sim.testing.tests import PytestResult
 
 _KEY = "edge_sim"
 _SUFFIXES = (".html", ".md", ".json")
@@ -68,7 +68,7 @@ class _Reporter:
         self._name = name
         self._file = file
         self._session = session
-        self._results: dict[str, Result] = {}
+        self._results: dict[str, PytestResult] = {}
         self._boards: list[BoardReport] = []
         self._lost: list[str] = []
         self._summary = ""

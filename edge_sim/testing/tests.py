@@ -29,7 +29,7 @@ test that used our fixtures.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class PytestResult:
     """A test and its outcome."""
 
     name: str
@@ -37,7 +37,7 @@ class Result:
     why: str = ""
 
 
-def add(results: dict[str, Result], report: pytest.TestReport) -> None:
+def add(results: dict[str, PytestResult], report: pytest.TestReport) -> None:
     """Take in one phase (set-up, call, tear-down) of a test: the worst counts."""
     why = getattr(report, WHY, None)
     outcome = _outcome(report)
@@ -46,7 +46,7 @@ def add(results: dict[str, Result], report: pytest.TestReport) -> None:
     known = results.get(report.nodeid)
     order = [*STATES]
     if known is None or order.index(outcome) < order.index(known.outcome):
-        results[report.nodeid] = Result(name=report.nodeid, outcome=outcome, why=why)
+        results[report.nodeid] = PytestResult(name=report.nodeid, outcome=outcome, why=why)
 
 
 def _outcome(report: pytest.TestReport) -> Outcome | None:

@@ -67,7 +67,7 @@ class Cause:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """How a run on a board ended.
 
     ``refused``: the definition was, by the cloud or by the core; not what it points to.
@@ -82,7 +82,7 @@ class Outcome:
         return vars(self).copy()
 
     @classmethod
-    def from_json(cls, value: object) -> Outcome | None:
+    def from_json(cls, value: object) -> RunOutcome | None:
         """Return the outcome that ``as_json`` was made from, or None for anything else."""
         try:
             row = JsonObject(value)
@@ -111,7 +111,7 @@ class MatrixRow:
     warnings: int = 0
     unknowns: int = 0
     cause: Cause | None = None
-    real: Outcome | None = None
+    real: RunOutcome | None = None
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edge_sim.greengrass.rules import RULES
 from edge_sim.validation.grid import MatrixRow, agrees
-from edge_sim.validation.junitxml import Case, Outcome, Suite, document
+from edge_sim.validation.junitxml import Outcome, Suite, TestCase, document
 from edge_sim.validation.text import place
 from edge_sim.validation.verdict import LocatedFinding, Verdict
 
@@ -25,12 +25,12 @@ def to_junit(verdict: Verdict) -> str:
     return document("edge-sim validate", [Suite(name=verdict.form, cases=cases)])
 
 
-def _case(id_: str, findings: Sequence[LocatedFinding], *, unseen: bool) -> Case:
+def _case(id_: str, findings: Sequence[LocatedFinding], *, unseen: bool) -> TestCase:
     errors, unknowns = (
         [result for result in findings if result.finding.severity == word] for word in ("error", "unknown")
     )
     output = "\n".join(_line(result) for result in findings if result not in errors)
-    case = Case(group="edge-sim.rules", name=id_, output=output)
+    case = TestCase(group="edge-sim.rules", name=id_, output=output)
     if unseen:
         return _not_passed(case, "skipped", "no board was checked (no --profile)")
     if errors:
@@ -41,7 +41,7 @@ def _case(id_: str, findings: Sequence[LocatedFinding], *, unseen: bool) -> Case
     return case
 
 
-def _not_passed(case: Case, outcome: Outcome, message: str, *, kind: str = "", text: str = "") -> Case:
+def _not_passed(case: TestCase, outcome: Outcome, message: str, *, kind: str = "", text: str = "") -> TestCase:
     return replace(case, outcome=outcome, message=message, kind=kind, text=text)
 
 
@@ -62,8 +62,8 @@ def matrix_to_junit(rows: Sequence[MatrixRow]) -> str:
     return document("edge-sim matrix", suites)
 
 
-def _of_row(row: MatrixRow) -> Case:
-    case = Case(group=row.profile, name=f"core {row.ggc}")
+def _of_row(row: MatrixRow) -> TestCase:
+    case = TestCase(group=row.profile, name=f"core {row.ggc}")
     cause, real = row.cause, row.real
     if real and (not agrees(row) or real.status == "fail"):
         outcome = real.message or real.status

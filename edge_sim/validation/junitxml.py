@@ -14,7 +14,7 @@ Outcome = Literal["passed", "failure", "error", "skipped"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class TestCase:
     """A claim; ``message`` says why it did not pass, ``text`` what to do about it, ``output`` what was printed.
 
     ``kind`` types a failure; ``seconds`` is what the case took, None where nothing was measured.
@@ -35,7 +35,7 @@ class Suite:
     """Cases of one board or one definition."""
 
     name: str
-    cases: Sequence[Case]
+    cases: Sequence[TestCase]
     properties: Mapping[str, str] = field(default_factory=dict)
     seconds: float | None = None
 
@@ -63,7 +63,7 @@ def clean(text: str) -> str:
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _add(suite: ET.Element, case: Case) -> None:
+def _add(suite: ET.Element, case: TestCase) -> None:
     row = ET.SubElement(
         suite, "testcase", {"classname": clean(case.group), "name": clean(case.name), **_time(case.seconds)}
     )
@@ -74,7 +74,7 @@ def _add(suite: ET.Element, case: Case) -> None:
         ET.SubElement(row, "system-out").text = clean(case.output)
 
 
-def _counts(cases: Sequence[Case]) -> dict[str, str]:
+def _counts(cases: Sequence[TestCase]) -> dict[str, str]:
     """Return the counts as attributes."""
     outcomes = {"failures": "failure", "errors": "error", "skipped": "skipped"}
     numbers = {key: str(sum(case.outcome == outcome for case in cases)) for key, outcome in outcomes.items()}

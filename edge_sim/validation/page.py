@@ -8,7 +8,7 @@ from dataclasses import replace
 from edge_sim.greengrass.rules import by_id
 from edge_sim.pages.page import (
     Block,
-    Board,
+    BoardVerdict,
     Cell,
     Issue,
     Issues,
@@ -85,13 +85,13 @@ def _issue(result: LocatedFinding, anchor: str) -> Issue:
     )
 
 
-def _board(name: str, issues: Sequence[Issue]) -> Board:
+def _board(name: str, issues: Sequence[Issue]) -> BoardVerdict:
     mine = [issue for issue in issues if not issue.boards or name in issue.boards]
     counts = {state: sum(issue.state == state for issue in mine) for state in ("bad", "open")}
     words = f"{counts['bad']} error{'s' * (counts['bad'] != 1)}" if counts["bad"] else "no error"
     unknown = any(issue.where.startswith("unknown") for issue in mine)
     state: State = "bad" if counts["bad"] else "open" if unknown else "good"
-    return Board(
+    return BoardVerdict(
         name=name,
         state=state,
         verdict=f"{words}, not everything is known" if state == "open" else words,
@@ -184,14 +184,14 @@ def _cell(row: MatrixRow | None, issues: Mapping[Cause, Issue]) -> Cell:
     return Cell(text=f"{_MARKS[state]} {row.status}", state=state, detail=" · ".join(details) or None, link=link)
 
 
-def _card(name: str, rows: Sequence[MatrixRow], issues: Mapping[Cause, Issue]) -> Board:
+def _card(name: str, rows: Sequence[MatrixRow], issues: Mapping[Cause, Issue]) -> BoardVerdict:
     mine = dict.fromkeys(row.cause for row in rows if row.cause)
     real = [
         Issue(where=f"on a simulated board ({row.ggc})", message=row.real.message or row.real.status)
         for row in rows
         if row.real and (row.real.status == "fail" or not agrees(row))
     ]
-    return Board(
+    return BoardVerdict(
         name=name,
         state=worst(map(_state, rows)),
         verdict=", ".join(dict.fromkeys(row.status for row in rows)),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_sim.errors import AccessError, InvalidDefinitionError, UpdateError, UsageError
-from edge_sim.scenario import SCENARIO, Scenario, Update, load
+from edge_sim.scenario import SCENARIO, ExpectedUpdate, Scenario, load
 from edge_sim.testing.bench import Bench
 from tests import needs
 from tests.small_group import ml, write_group
@@ -108,7 +108,7 @@ def test_a_refused_group_and_an_update_that_ends_otherwise(cleared: Bench, tmp_p
     with pytest.raises(InvalidDefinitionError):
         cleared.deploy(group(tmp_path / "one", "birds", gid="-1"), BOARD)
     cleared.end_test()
-    build = Update(version="1.11.7", starts=False, software="core", status="SUCCEEDED", running="1.11.7")
+    build = ExpectedUpdate(version="1.11.7", starts=False, software="core", status="SUCCEEDED", running="1.11.7")
     with pytest.raises(UpdateError, match=r"1\.10\.0 → 1\.11\.7: ended FAILED .* with 1\.10\.0 running"):
         cleared.update(BOARD, lambda before: build, 1)
     (report,) = [report for report in cleared.reports() if report.updates]

@@ -24,7 +24,7 @@ from edge_sim.runs.aws import until_ended
 from edge_sim.runs.boardrun import BoardRun
 from edge_sim.runs.liveboard import LiveBoard
 from edge_sim.runs.steps import BoardStep, StepCounter
-from edge_sim.scenario import BoardFile, Scenario, Update
+from edge_sim.scenario import BoardFile, ExpectedUpdate, Scenario
 from tests.unit.greengrass import build
 from tests.unit.greengrass.build import access
 
@@ -75,10 +75,12 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
         steps=StepCounter("raspberry-pi-3", 5, entries.append),
     )
     run = BoardRun(scenario, live, {})
-    run.update(Update(version="1.3.0", starts=True, software="ota_agent", status="REJECTED", running="1.2.0"))
+    run.update(ExpectedUpdate(version="1.3.0", starts=True, software="ota_agent", status="REJECTED", running="1.2.0"))
     assert cloud.builds == [job["SoftwareToUpdate"] for job in cloud.jobs] == ["ota_agent"]
     assert run.report.problems == []
-    wrong = Update(version="1.3.0", starts=True, software="ota_agent", status="SUCCEEDED", running="1.3.0", place=LINE)
+    wrong = ExpectedUpdate(
+        version="1.3.0", starts=True, software="ota_agent", status="SUCCEEDED", running="1.3.0", place=LINE
+    )
     run.update(wrong)
     (problem,) = run.report.problems
     assert (problem.kind, problem.place) == ("update", LINE)

@@ -14,7 +14,7 @@ from edge_sim.testing import fixtures
 from edge_sim.testing.environment import Environment
 from edge_sim.testing.page import SessionReport, page, write
 from edge_sim.testing.reporter import _Reporter
-from edge_sim.testing.tests import Result, add
+from edge_sim.testing.tests import PytestResult, add
 from tests.reports import failed_board
 from tests.small_group import write_group
 from tests.unit.greengrass.build import device
@@ -182,14 +182,14 @@ def phase(when: str, outcome: str, **more: Any) -> Any:
     ],
 )
 def test_the_worst_phase_of_a_test_counts(phases: list[tuple[str, str]], outcome: str) -> None:
-    results: dict[str, Result] = {}
+    results: dict[str, PytestResult] = {}
     for when, how in phases:
         add(results, phase(when, how, edge_sim_why=""))
     assert results["t"].outcome == outcome
 
 
 def test_an_expected_failure_is_none_and_a_test_that_is_not_ours_is_left_out() -> None:
-    results: dict[str, Result] = {}
+    results: dict[str, PytestResult] = {}
     add(results, phase("call", "failed"))
     assert results == {}
     add(results, phase("call", "skipped", edge_sim_why="", wasxfail="why"))
@@ -197,7 +197,7 @@ def test_an_expected_failure_is_none_and_a_test_that_is_not_ours_is_left_out() -
 
 
 def test_a_session_is_green_only_when_its_tests_are_and_nothing_was_lost(tmp_path: Path) -> None:
-    passed = Result(name="t", outcome="passed")
+    passed = PytestResult(name="t", outcome="passed")
     green = SessionReport(name="s", tests=[passed], boards=[])
     assert (green.state, page(green).state) == ("good", "good")
     assert SessionReport(name="s", tests=[passed], boards=[], lost=["worker gw0 ended early"]).state == "bad"
@@ -205,7 +205,7 @@ def test_a_session_is_green_only_when_its_tests_are_and_nothing_was_lost(tmp_pat
     open_ = SessionReport(name="s", tests=[passed], boards=[failed_board(problems=[])])
     assert (open_.state, open_.verdict) == ("open", "1 passed; not everything on the boards was proven")
     red = SessionReport(
-        name="s", tests=[passed, Result(name="u", outcome="failed", why="because")], boards=[failed_board()]
+        name="s", tests=[passed, PytestResult(name="u", outcome="failed", why="because")], boards=[failed_board()]
     )
     for ending in ("html", "md", "json"):
         file = tmp_path / f"report.{ending}"

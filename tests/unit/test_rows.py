@@ -19,7 +19,7 @@ from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.jsonobject import JsonObject
 from edge_sim.runs.results import BoardReport, Problem
 from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, JobMessage, JournalEntry, UpdateRow, UpdateStep
-from edge_sim.validation.grid import MatrixRow, Outcome
+from edge_sim.validation.grid import MatrixRow, RunOutcome
 from tests import sources
 from tests.small_group import answer, group_of
 from tests.unit.greengrass.build import access
@@ -98,7 +98,7 @@ def test_a_boards_report_is_the_same_json_as_ever() -> None:
 def test_a_matrix_is_the_same_json_as_ever() -> None:
     text = (PINNED / "matrix.json").read_text(encoding="utf-8")
     given = json.loads(text)
-    rows = [replace(_present(MatrixRow.from_json(row)), real=Outcome.from_json(row["real"])) for row in given]
+    rows = [replace(_present(MatrixRow.from_json(row)), real=RunOutcome.from_json(row["real"])) for row in given]
     assert json.dumps([row.as_json() for row in rows], indent=2) + "\n" == text
 
 
@@ -143,7 +143,7 @@ def test_what_is_no_row_is_told_by_its_member(change: dict[str, object], why: st
 
 @pytest.mark.parametrize("value", [None, [], "x", {}, {"status": "pass"}, {"profile": "p", "ggc": "1.10"}])
 def test_what_was_kept_in_another_form_is_no_answer(value: object) -> None:
-    assert (MatrixRow.from_json(value), Outcome.from_json(value)) == (None, None)
+    assert (MatrixRow.from_json(value), RunOutcome.from_json(value)) == (None, None)
 
 
 @pytest.mark.parametrize("row", [AccessRow, LayoutRow, UpdateRow, CertificateRow, MatrixRow])

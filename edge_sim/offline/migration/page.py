@@ -8,7 +8,7 @@ from edge_sim.greengrass.rules import by_id
 from edge_sim.greengrass.rules.rule import Rule
 from edge_sim.offline.migration.moves import Migration
 from edge_sim.offline.migration.report import BY_ID, LABELS, TITLES, as_json, because, rights
-from edge_sim.pages.page import Block, Board, Cell, Issue, Issues, Lines, Page, Section, State, Table, first
+from edge_sim.pages.page import Block, BoardVerdict, Cell, Issue, Issues, Lines, Page, Section, State, Table, first
 from edge_sim.report import Severity
 from edge_sim.v2.access import WHY, AccessCell
 from edge_sim.v2.designs import placements
@@ -48,13 +48,13 @@ def migration_page(migration: Migration) -> Page:
     )
 
 
-def _board(name: str, findings: Sequence[LocatedFinding]) -> Board:
+def _board(name: str, findings: Sequence[LocatedFinding]) -> BoardVerdict:
     mine = [result for result in findings if not result.boards or name in result.boards]
     blocking = [_issue(result) for result in mine if result.finding.severity == "error"]
     unknown = any(result.finding.severity == "unknown" for result in mine)
     words = f"{len(blocking)} block" if blocking else "nothing blocks"
     state: State = "bad" if blocking else "open" if unknown else "good"
-    return Board(name=name, state=state, verdict=words, issues=blocking)
+    return BoardVerdict(name=name, state=state, verdict=words, issues=blocking)
 
 
 def _issue(result: LocatedFinding) -> Issue:

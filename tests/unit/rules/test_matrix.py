@@ -19,7 +19,7 @@ from edge_sim.runs.rows import DeploymentRow
 from edge_sim.scenario import load
 from edge_sim.validation import cache as caches
 from edge_sim.validation.cache import Cache, key, trees
-from edge_sim.validation.grid import Outcome
+from edge_sim.validation.grid import RunOutcome
 from tests.command import answer
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "no-container-ml"
@@ -209,7 +209,7 @@ def test_boards_are_run_once_for_the_same_content(tmp_path: Path, monkeypatch: p
     pi, pc = load_profile("raspberry-pi-3"), load_profile("generic-x86_64")
     places = {(p.name, ggc): p for ggc in ("1.9", "1.10.0") for p in (pi, pc)}
 
-    def ask() -> dict[tuple[str, str], Outcome]:
+    def ask() -> dict[tuple[str, str], RunOutcome]:
         return onboards.on_boards(scenario, places, "local", cache, lambda _: None)
 
     first = ask()
@@ -217,7 +217,7 @@ def test_boards_are_run_once_for_the_same_content(tmp_path: Path, monkeypatch: p
         [("raspberry-pi-3", "1.9.4"), ("generic-x86_64", "1.9.4")],
         [("raspberry-pi-3", "1.10.0"), ("generic-x86_64", "1.10.0")],
     ]
-    assert first["raspberry-pi-3", "1.9"] == Outcome(
+    assert first["raspberry-pi-3", "1.9"] == RunOutcome(
         status="fail", refused=True, exit_status=3, message="deployment: too old"
     )
     package = first["generic-x86_64", "1.9"]
