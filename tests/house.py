@@ -44,6 +44,7 @@ def figures(package: Path = PACKAGE) -> list[Figure]:
     asking = [name for name, tree in trees.items() if any(map(_asks_for_a_kind, ast.walk(tree)))]
     vague = sum(name.strip("_") in VAGUE for tree in trees.values() for name in set(_names(tree)))
     classes = Counter(name for tree in trees.values() for name in _classes(tree))
+    shared = sorted(name for name, count in classes.items() if count > 1)
     lengths = {f"{name}: {function}": length for name, tree in trees.items() for function, length in _functions(tree)}
     cycle = _import_cycle(package.name)
     longest_module, longest_function = max(lines, key=lines.__getitem__), max(lengths, key=lengths.__getitem__)
@@ -51,7 +52,7 @@ def figures(package: Path = PACKAGE) -> list[Figure]:
         Figure("uses of Any per 1,000 lines", 1000 * untyped / sum(lines.values()), limit=11),
         Figure("files that ask for a kind of resource", len(asking), limit=15),
         Figure("names that are no nouns (found, told, one …)", vague, limit=30),
-        Figure("class names with several meanings", sum(count > 1 for count in classes.values()), limit=62),
+        Figure("class names with several meanings", len(shared), limit=4, where=", ".join(shared)),
         Figure("lines of the longest function", lengths[longest_function], limit=60, where=longest_function),
         Figure("lines of the longest module", lines[longest_module], limit=350, where=longest_module),
         Figure("modules in a circle of imports", len(cycle), limit=0, where=" → ".join(cycle)),
