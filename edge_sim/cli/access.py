@@ -76,11 +76,11 @@ def command(
 ) -> None:
     """For each function and resource, show whether it can be read, written, listed or executed, and why.
 
-    Access is granted by attachment, by a shared GID only, by world bits, by ownership or to root. Where access
-    differs from the definition, and always with --function or --path, the chain of reasons follows, with the change
-    that would grant a missing right or remove an unexpected one. The blast radius comes last: what the GIDs mean on
-    this board. What a profile does not list is unknown; the last line counts unknowns. Status 4: access is not as
-    the definition says; 1: computed and probed access disagree.
+    Access is granted by attachment, by a shared GID alone, by world bits, by ownership, or because the process is root.
+    Where access differs from the definition, and always with --function or --path, the chain of reasons follows, with
+    the change that would grant a missing right or remove an unexpected one. The blast radius (what the GIDs mean on
+    this board) comes last. What a profile does not list is unknown; the last line counts unknowns. Status 4: access is
+    not as the definition says; 1: computed and probed access disagree.
 
     \b
     Example: edge-sim access examples/no-container-ml --profile raspberry-pi-3
@@ -134,7 +134,7 @@ def look(
     unasked = {use.resource for use in plan.uses if use.doubt and asked_for_all} - {row.resource for row in rows}
     odd = (f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if prober and line.words)
     stopped = dict.fromkeys(row.not_started for row in selection if row.not_started)
-    unseen = (f"{place}: not read: only root may read it" for place in sorted(closed))
+    unseen = (f"{place}: not read, because only root may read it" for place in sorted(closed))
     return BoardAccess(
         target=plan.target.name,
         access=selection,

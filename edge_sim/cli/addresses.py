@@ -36,6 +36,6 @@ def own_address(text: str, *, kind: str, who: str) -> IPv4Address:
         raise UsageError(f"--bind {text}: {kind}") from error
     if address.is_unspecified:
         raise UsageError(
-            f"--bind {text}: not an address that {who} can connect to", hint="Use one of this machine's addresses."
+            f"--bind {text}: {who} cannot connect to this address", hint="Use one of this machine's addresses."
         )
     return address

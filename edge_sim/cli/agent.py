@@ -61,7 +61,7 @@ def run(root: Path, config: Path) -> None:
 @GREENGRASS_ROOT
 @_BOARD
 def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
-    """Print every path of the deployed group as it is on disk, and its differences from the plan."""
+    """Print every path of the deployed group as it is on disk, and where it differs from the plan."""
     from edge_sim.agent.deployment import layout as disk
     from edge_sim.greengrass.plan import deployment_directory
 
@@ -78,9 +78,9 @@ def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
 @_BOARD
 @click.option("--planned", is_flag=True, help="Read the group and its plan, as a host sends them, from standard input.")
 def access(root: Path, greengrass_root: str, config: Path | None, planned: bool) -> None:
-    """Print which function may open what: computed from the definition, and probed by a real process of each function.
+    """Show which function may open what, computed from the definition and probed by a real process of each function.
 
-    Status 4: not as the definition says; 1: computed and probed disagree.
+    Status 4: access is not as the definition says; 1: computed and probed access disagree.
     """
     from edge_sim.agent.functions import planned as sent
     from edge_sim.agent.functions.access import matrix

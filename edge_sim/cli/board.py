@@ -153,9 +153,9 @@ def up(
         contained=not no_containers,
     )
     with shown() as display:
-        display.say(f"{name}: making the board")
+        display.say(f"{name}: creating the board")
         with drivers.lasting(name, spec, display.say) as board:
-            display.say(f"{name}: waiting until its agent is connected")
+            display.say(f"{name}: waiting for its agent to connect")
             AgentProcess(board.start_agent()).wait_for("connected", timeout_s=CONNECT_S, alive=lambda: None)
     about = {"name": name, "profile": profile.name, "thing": thing, "mqtt": mqtt, **_about(board)}
     _say_up({**about, "seconds": round(time.monotonic() - started, 2)}, fmt)
@@ -169,7 +169,7 @@ def down(names: tuple[str, ...], every: bool) -> None:
     from edge_sim.emulation.containers import boards, networks
 
     if bool(names) == every:
-        raise UsageError("board down needs names of boards, or --all")
+        raise UsageError("board down needs the names of boards, or --all")
     with _engine() as engine:
         if every:
             boards.remove_ownerless(engine)
@@ -275,5 +275,5 @@ def _say_up(about: dict[str, Any], fmt: str) -> None:
 
 def _checked(name: str) -> str:
     if not re.fullmatch(_NAME, name):
-        raise UsageError(f"{name}: not a name for a board", hint="Letters, digits, - and _, at most 63.")
+        raise UsageError(f"{name}: not a valid board name", hint="Use letters, digits, - and _, at most 63 in all.")
     return name

@@ -26,7 +26,7 @@ from edge_sim.folders import write_file
 def bundle(profile_name: str | None, architecture: str | None, output: Path, deb: bool, fmt: str) -> None:
     """Write the agent for a board as a tar.gz; the board needs only a kernel and a shell to run it.
 
-    It contains its own C library and Python, from Debian's packages. docs/boards.md explains how to install it.
+    It contains a C library and Python from Debian's packages. docs/boards.md explains how to install it.
 
     \b
     Example: edge-sim board bundle --profile raspberry-pi-3 -o agent.tar.gz

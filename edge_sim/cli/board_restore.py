@@ -29,4 +29,4 @@ def restore(board: str, bundle: bool) -> None:
             say(sentence)
         if bundle:
             hold.forget(connection)
-    say(f"{where}: no run is on the board")
+    say(f"{where}: no run is in progress on the board")

@@ -35,8 +35,8 @@ _V1 = {
     "unknown": "What V1 did with such a package is not documented.",
 }
 _FLAT = (
-    "V1's guide asks for a parent directory in a tar.gz (ml-console.md), and this one has none: what V1 did with it is "
-    "not documented."
+    "V1's guide asks for a parent directory in a tar.gz (ml-console.md). This one has none, and what V1 did then "
+    "is not documented."
 )
 
 
@@ -111,7 +111,7 @@ def _lines(file: Path, verdict: ArchiveVerdict) -> Iterator[str]:
             yield from _wrapped("  hint:      ", fault.hint)
         before = fault.hint
     if not verdict.complete:
-        yield "  Reading stopped at the last fault; there may be more behind it."
+        yield "  Reading stopped at the last fault; there may be more after it."
     if verdict.sha256:
         files, everything = sum(c.type == "file" for c in verdict.contents), len(verdict.contents)
         yield f"  {verdict.kind}, {verdict.size:,} bytes, SHA-256 {verdict.sha256}"

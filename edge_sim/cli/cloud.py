@@ -55,8 +55,8 @@ command.add_command(cloud_certs.command)
     metavar="aws|URL",
     default="moto",
     callback=lambda _context, _option, text: _checked_sources(text),
-    help="Where models and secrets are: real AWS, or a server that speaks S3, SageMaker and Secrets Manager. "
-    "Default: moto's, in this process.",
+    help="Where models and secrets come from: real AWS, or a server that speaks S3, SageMaker and Secrets Manager. "
+    "Default: moto in this process.",
 )
 @click.option("--tls", is_flag=True, help="Serve HTTPS and MQTT over TLS with certificates on both sides.")
 @click.option("--mqtt-port", type=PORT, help="MQTT port with --tls; 0 picks a free one. Default: 8883.")
@@ -88,7 +88,7 @@ command.add_command(cloud_certs.command)
     default=200,
     show_default=True,
     metavar="N",
-    help="How many MQTT clients at once a mosquitto of the cloud's own takes.",
+    help="Maximum number of concurrent MQTT clients of the mosquitto that the cloud starts.",
 )
 @click.option("--for-a-run", "private", is_flag=True, hidden=True)  # cloud env and board up are not to find it
 @FORMAT
@@ -110,11 +110,11 @@ def serve(
 ) -> None:
     """Run the local cloud until SIGTERM or Ctrl-C. When ready, print the exports that boto3 and the AWS CLI need.
 
-    Without --tls clients are not authenticated, so the cloud listens only on loopback or on containers' network. With
-    --tls, things have a certificate (edge-sim cloud certs), and API calls are signed with a key of this state.
+    Without --tls clients are not authenticated, so the cloud listens only on loopback or the containers' network. With
+    --tls, things have a certificate (edge-sim cloud certs), and API calls are signed with a key that the state holds.
 
-    A restart with the same --state keeps everything of Greengrass, IoT and /edge-sim/, except secret values. What you
-    have put into moto's S3, SageMaker and Secrets Manager yourself is lost when the process ends.
+    A restart with the same --state keeps everything of Greengrass, IoT and /edge-sim/, except secret values. Whatever
+    you put into moto's S3, SageMaker or Secrets Manager yourself is lost when the process ends.
 
     CreateSoftwareUpdateJob offers a simulated core 1.11.6 and OTA agent 1.3.0 for all seven pairs of system and
     architecture, unless --updates, edge-sim ota create --version or PUT /edge-sim/builds offers another build.
@@ -164,7 +164,7 @@ def _ends() -> queue.SimpleQueue[str]:
 
 def _checked_sources(text: str) -> str:
     if text not in ("moto", "aws") and not re.fullmatch(r"https?://[^/\s]+/?", text):
-        raise UsageError(f"--sources {text}: neither aws nor the URL of a server, such as http://127.0.0.1:5000")
+        raise UsageError(f"--sources {text}: expected aws or the URL of a server, such as http://127.0.0.1:5000")
     return text
 
 
@@ -191,7 +191,7 @@ def _register(cloud: Cloud, offers: Sequence[Offer]) -> None:
 @command.command(cls=ReportCommand)
 @FORMAT
 def env(fmt: str) -> None:
-    """Print the exports of the cloud that is running; of several, those of the first. Example:
+    """Print the exports of the running cloud, or of the first if there are several. Example:
     eval "$(edge-sim cloud env)" """
     about = running_cloud.note()
     click.echo(json.dumps(about["exports"]) if fmt == "json" else _exports(about["exports"]))
@@ -223,7 +223,9 @@ def _tls(with_tls: bool, mqtt_port: int | None, names: tuple[str, ...], broker: 
             raise UsageError(f"{'--name' if names else '--mqtt-port'} goes with --tls")
         return None
     if broker:
-        raise UsageError("--tls and --broker cannot be combined", hint="A named broker has listeners of its own.")
+        raise UsageError(
+            "--tls and --broker cannot be combined", hint="The broker that --broker names has its own listeners."
+        )
     from edge_sim.cloud.server import Tls
 
     for name in names:

@@ -26,8 +26,7 @@ _SERVE = "edge-sim cloud serve --tls --state cloud.sqlite"
 def command(thing: str, folder: Path, host: str | None) -> None:
     """Create a certificate for THING, and write its board's files: certs/ and config/config.json, as on a V1 core.
 
-    Its policy, edge-sim-device, allows the thing's own topics; topics of its group's subscriptions are allowed as
-    well.
+    Its policy, edge-sim-device, allows the thing's own topics and the topics of its group's subscriptions.
 
     Example: edge-sim cloud certs my-core --out my-core
     """

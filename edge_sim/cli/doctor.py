@@ -28,8 +28,8 @@ _WIDTH = 80
 
 
 @click.command("doctor", cls=ReportCommand)
-@driver_option("The driver to check, or to create the board of --profile with.")
-@profile_option("Create a board with this profile and show how faithful it is.")
+@driver_option("The driver to check; with --profile, the driver that creates the board.")
+@profile_option("Create a board of this profile, and show how faithful it is.")
 @click.option(
     "--board",
     metavar="NAME",
@@ -51,7 +51,7 @@ def command(
              edge-sim doctor --root /
     """
     if root and (profile_name or board):
-        raise UsageError("--root judges a board of its own, so it cannot be combined with --profile or --board")
+        raise UsageError("--root already names a board, so it cannot be combined with --profile or --board")
     if root:
         _requirements(root, fmt)
         return
@@ -94,7 +94,7 @@ def certificate_table(rows: Sequence[CertificateRow]) -> Iterator[str]:
         if group:
             yield verdict
         for row in group:
-            text = row.found if row.found == row.claimed else f"{row.found} for {row.claimed}"
+            text = row.found if row.found == row.claimed else f"{row.found} instead of {row.claimed}"
             reason = f"  ({row.reason})" if row.reason not in ("", text) else ""
             yield from _wrapped(text + reason, f"  {row.fact:<{name}}", name + 2)
 
@@ -122,7 +122,7 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
     else:
         assert profile is not None  # noqa: S101 - the caller asks only with one of the two
         with shown() as display:
-            display.say(f"{profile.name}: making a board to look at")
+            display.say(f"{profile.name}: creating a board to examine")
             rows, notes = doctor.certificate(driver, profile, display.say)
     needs = requirements(profile.facts())
     if fmt == "json":

@@ -36,10 +36,10 @@ def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError | None:
         if Path(__file__).with_name(_HOSTS_ALONE).exists():
             return None
         return UnsupportedEnvironmentError(
-            "a board has no such command: only edge-sim agent and edge-sim ota status",
+            "this command does not run on a board; only edge-sim agent and edge-sim ota status do",
             hint="Run it on a machine where all of edge-sim is installed.",
         )
-    hint = f"A board needs only edge-sim itself; everything else: {INSTALL}"
+    hint = f"A board needs only edge-sim itself; for all other commands: {INSTALL}"
     return UnsupportedEnvironmentError(
         f"this command needs the package {error.name}, which is not installed", hint=hint
     )

@@ -29,13 +29,13 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "cores": [], "differ
 
 @click.command("fleet", cls=ReportCommand, empty=_EMPTY)
 @click.argument("scenario", type=PathType(path_type=Path), required=False)
-@click.option("--cores", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many cores.")
+@click.option("--cores", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Number of cores.")
 @click.option(
     "--profile",
     "weights",
     multiple=True,
     metavar="NAME:WEIGHT",
-    help="Boards of the fleet, and how many parts of it they are; repeat it. Overrides the scenario.",
+    help="A profile and its weight in the fleet; may be repeated. Overrides the scenario.",
 )
 @click.option(
     "--control",
@@ -43,26 +43,27 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "cores": [], "differ
     default=0,
     show_default=True,
     metavar="N",
-    help="Real agents beside the simulated cores: N processes, each on a folder as its board.",
+    help="Also run N real agents: processes, each with a folder as its board.",
 )
 @click.option(
     "--control-board",
     "control_boards",
     multiple=True,
     metavar="NAME",
-    help="A real agent in a container of this board of the fleet (Docker, and QEMU where needed); repeat it.",
+    help="Also run a real agent in a container of this profile, one of the fleet's; may be repeated. Needs Docker, "
+    "and QEMU for another architecture.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same cores.")
 @BROKER
 @BROKER_CAFILE
-@click.option("--tls", is_flag=True, help="Serve MQTT over TLS; each core has a certificate of its own.")
+@click.option("--tls", is_flag=True, help="Serve MQTT over TLS; each core has its own certificate.")
 @click.option("--state", type=PathType(path_type=Path), help="SQLite file that keeps the cloud's state.")
 @click.option(
     "--rollout-minute",
     "minute_s",
     type=SecondsRange(0.1, 60.0),
     metavar="SECONDS",
-    help="How long a minute of the rate lasts. Overrides the scenario; default: 60.",
+    help="Length of a minute in the rollout rate. Overrides the scenario; default: 60.",
 )
 @click.option(
     "--limit",
@@ -71,22 +72,24 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "cores": [], "differ
     default=3600.0,
     show_default=True,
     metavar="SECONDS",
-    help="End the run after so long.",
+    help="End the run after this time.",
 )
-@click.option("--workers", type=click.IntRange(1, 1000), help="Run the cores in so many processes; default: in one.")
-@click.option("--master", is_flag=True, help="Let the workers join from other machines: --worker there.")
-@click.option("--worker", "join", metavar="HOST", help="Run cores for the master at HOST; nothing else is needed.")
+@click.option("--workers", type=click.IntRange(1, 1000), help="Number of processes to run the cores in; default: 1.")
+@click.option(
+    "--master", is_flag=True, help="Let the workers join from other machines, where they are started with --worker."
+)
+@click.option("--worker", "join", metavar="HOST", help="Run cores for the master at HOST; no other option is needed.")
 @click.option("--bind", metavar="ADDRESS", help="With --master: this machine's address, for workers and their cores.")
-@click.option("--port", type=click.IntRange(1, 65535), default=5557, show_default=True, help="Of the master.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5557, show_default=True, help="The master's port.")
 @click.option("--web-port", type=click.IntRange(1, 65535), help="Serve Locust's live page on this port of loopback.")
 @output_options("text", "json", "html", "markdown")
 def command(
     scenario: Path | None, weights: tuple[str, ...], join: str | None, port: int, output: Output, **more: Any
 ) -> None:
-    """Roll an update out over simulated cores: SCENARIO's key "fleet" says which update, which boards and how.
+    """Roll an update out over simulated cores, as the key "fleet" of SCENARIO describes.
 
-    Each core runs the agent's own update code behind an MQTT session of its own; its board is a model. At the end
-    what the cores say of their jobs is compared with the Jobs API, core by core: a difference ends with status 5.
+    Each core runs the agent's own update code behind its own MQTT session; its board is a model. At the end, what each
+    core reports about its job is compared with the Jobs API; any difference ends with status 5.
 
     Example: edge-sim fleet examples/fleet --cores 500
     """
@@ -99,7 +102,7 @@ def command(
     if not more["master"] and _is_given("port"):
         raise UsageError("--port goes with --master and --worker")
     if scenario is None:
-        raise UsageError("a fleet needs a SCENARIO", hint="Only a --worker gets its cores from its master.")
+        raise UsageError("a fleet needs a SCENARIO", hint="Only a --worker needs none: its master sends it everything.")
     from dataclasses import replace
 
     from edge_sim.fleet import facts, rollout, text
@@ -111,7 +114,7 @@ def command(
         loaded = replace(loaded, fleet=replace(loaded.fleet, weights=_weights(weights)))
     options = _options(loaded, port, **more)
     if options.tls and loaded.fleet and any(storm.kind != "lost sessions" for storm in loaded.fleet.storms):
-        raise UsageError("--tls: the scenario's storms restart the broker or the cloud, which goes without --tls only")
+        raise UsageError("--tls: the scenario's storms restart the broker or the cloud, which works only without --tls")
     with shown() as display:
         report: FleetReport = rollout.run(loaded, _profiles(loaded), options, display.say)
     output.write(
@@ -147,7 +150,7 @@ def _join(host: str, port: int) -> None:
     say(f"running cores for the master at {host}, port {port}", err=True)
     trouble = crew.join(host, port, lambda text: say(text, err=True))
     if trouble:
-        raise UnsupportedEnvironmentError(f"the worker's process {trouble}")
+        raise UnsupportedEnvironmentError(f"the worker process {trouble}")
 
 
 def _options(

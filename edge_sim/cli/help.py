@@ -40,4 +40,4 @@ def command(context: click.Context, topic: str | None) -> None:
     else:
         near = difflib.get_close_matches(topic, [*TOPICS, *group.list_commands(top)], n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Topics: {', '.join(TOPICS)}, and each command."
-        raise UsageError(f"{topic}: there is no such topic or command", hint=hint)
+        raise UsageError(f"{topic}: no such topic or command", hint=hint)

@@ -57,11 +57,13 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None
         if path == STDIN:
             raise UsageError("-: init needs the definition as a file", hint="Save it as a file first.")
         if is_scenario(path):
-            raise UsageError(f"{path}: there is a scenario already", hint=f"See: edge-sim run {path}")
+            raise UsageError(
+                f"{path}: the scenario already exists", hint=f"Run it with edge-sim run {path}, or delete it first."
+            )
     first = (paths or (Path(),))[0]
     folder = (output or (first if first.is_dir() else first.parent)).resolve()
     if not folder.parent.is_dir():
-        raise UsageError(f"{output}: cannot be created: there is no directory {folder.parent}")
+        raise UsageError(f"{output}: cannot be created: the directory {folder.parent} does not exist")
     sources = reader.sources(paths or (Path(),), choice)
     result = initial(sources, folder, names, choice, ask=_asked)
     _write(result, folder)
@@ -98,7 +100,7 @@ def _write(result: Initial, folder: Path) -> None:
             try:
                 folder.mkdir()
             except OSError as error:
-                raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
+                raise UsageError(f"{folder}: cannot be created: {error.strerror}") from error
             undo.callback(folder.rmdir)
         for file, text in result.files.items():
             write_file(file, text)

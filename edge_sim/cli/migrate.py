@@ -183,7 +183,7 @@ def _write(result: Migration, packages: Materials, limits: Limits, output: Path)
         (folder / "report.json").write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")
         page = _page(result)
         if page is None:
-            notes.append(f"report.html: not written: it needs the package Jinja2. {REPORT_INSTALL}")
+            notes.append(f"report.html was not written, because it needs the package Jinja2. {REPORT_INSTALL}")
         else:
             (folder / "report.html").write_text(page, encoding="utf-8")
         (folder / "report.sarif").write_text(json.dumps(as_sarif(result), indent=2) + "\n", encoding="utf-8")

@@ -34,7 +34,7 @@ def _messages(_context: click.Context, _parameter: click.Parameter, value: tuple
 @click.argument("folder", type=PathType(path_type=Path, exists=True, file_okay=False))
 @root_option("A board's root directory: / on the board itself.")
 @profile_option(
-    "Instead of --root: make a board of this profile, run board.sh and the components there, and remove it."
+    "Instead of --root: create a board of this profile, run board.sh and the components there, and remove it."
 )
 @driver_option(
     "With --profile. docker: a container of the board's own architecture; local: namespaces of this machine.",
@@ -107,7 +107,10 @@ def command(
     from edge_sim.offline.nucleus.session import NucleusSession, hold
 
     if (root is None) == (profile_name is None):
-        raise UsageError("expected --root or --profile", hint="--root DIR of a board, or --profile NAME to make one.")
+        raise UsageError(
+            "nucleus needs either --root DIR or --profile NAME",
+            hint="Use --root with an existing board, or --profile to create one.",
+        )
     session = NucleusSession(
         folder=folder,
         root=root or Path("/"),

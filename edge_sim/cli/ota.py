@@ -88,7 +88,9 @@ def _update(update: dict[str, Any] | None) -> str:
 @click.argument("folder", required=False, type=PathType(path_type=Path, exists=True, file_okay=False))
 @click.option("--version", metavar="VERSION", help="Version of the build; default: the folder's name.")
 @click.option("--software", type=click.Choice(SOFTWARE), default="core", show_default=True)
-@click.option("--simulated", type=click.Choice(["good", "broken"]), help="Make a simulated build, instead of FOLDER.")
+@click.option(
+    "--simulated", type=click.Choice(["good", "broken"]), help="Create a simulated build instead of packaging FOLDER."
+)
 @click.option(
     "--for", "pair", metavar="SYSTEM/ARCHITECTURE", help="With --simulated: the target system and architecture."
 )
@@ -174,7 +176,9 @@ def _packed(folder: Path, software: Software, version: str) -> bytes:
     "--build", "build_file", type=PathType(path_type=Path, exists=True, dir_okay=False), help="The build to install."
 )
 @click.option(
-    "--url", metavar="URL", help="Where devices download --build: an https:// URL, or s3://BUCKET/KEY with --role."
+    "--url",
+    metavar="URL",
+    help="Where devices download the build from: an https:// URL, or s3://BUCKET/KEY with --role.",
 )
 @click.option("--role", metavar="ARN", help="The role used to presign S3 URLs.")
 @click.option("--log-level", default="ERROR", show_default=True, help="UpdateAgentLogLevel.")
@@ -293,7 +297,7 @@ def _endpoint(url: str | None, *, aws: bool) -> JobsEndpoint:
     from edge_sim.runs import updatejobs
 
     if aws and url:
-        raise UsageError("--aws and --endpoint-url name two endpoints")
+        raise UsageError("--aws and --endpoint-url cannot be combined")
     return updatejobs.remote(url) if aws or url else updatejobs.local(running_cloud.note())
 
 
@@ -303,5 +307,7 @@ def _pair(text: str) -> tuple[str, str]:
     system, _, architecture = text.partition("/")
     if (system, architecture) not in UPDATE_TARGETS:
         pairs = ", ".join(sorted(f"{o}/{a}" for o, a in UPDATE_TARGETS))
-        raise UsageError(f"--for {text}: V1 had no core software for it", hint=f"One of {pairs}.")
+        raise UsageError(
+            f"--for {text}: V1 had no core software for this system and architecture", hint=f"Use one of {pairs}."
+        )
     return system, architecture

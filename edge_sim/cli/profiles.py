@@ -31,7 +31,7 @@ command.add_command(capture)
 @command.command("list", cls=ReportCommand)
 @FORMAT
 def list_(fmt: str) -> None:
-    """List the device profiles; one that cannot be used fails the command. Example: edge-sim profiles list"""
+    """List the device profiles; fails if any of them cannot be used. Example: edge-sim profiles list"""
     profiles, faults = [], []
     for name in list_profiles():
         try:

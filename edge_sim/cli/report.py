@@ -106,7 +106,7 @@ class ReportCommand(click.Command):
             command=str(self.name),
             subject="",
             state="bad",
-            verdict="Nothing was judged: the command could not do its work",
+            verdict="No result: the command could not do its work",
             about={"exit status": str(error.exit_status)},
             boards=[],
             sections=[Section(title="What stopped it", blocks=[Issues(issues=[issue])])],

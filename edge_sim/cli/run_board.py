@@ -54,7 +54,7 @@ def refuse_tls(tls: bool, real: Sequence[Address], profiles: Sequence[DeviceProf
     if broker:
         raise UsageError("--tls and --broker cannot be combined", hint="A broker of your own has its own certificates.")
     if profiles or not real:
-        raise UsageError("--tls is for boards over ssh alone: simulated boards have no certificates")
+        raise UsageError("--tls is only for boards over ssh: simulated boards have no certificates")
 
 
 @contextmanager

@@ -27,6 +27,6 @@ def broker(starts: str) -> str:
     """Return the cloud's broker, for a board without a certificate; raises as ``note`` does."""
     about = note(starts)
     if about.get("cafile"):
-        why = f"the cloud at {about['http']} wants certificates, which boards in containers do not have"
+        why = f"the cloud at {about['http']} requires client certificates, which boards in containers do not have"
         raise UnsupportedEnvironmentError(why, hint=f"Stop it, and start one without --tls: {starts}")
     return str(about["mqtt"])

@@ -15,7 +15,7 @@ _NAMES = ("scenario", "profile", "group", "updates")
     "--markdown",
     "as_page",
     is_flag=True,
-    help="Print an explanation of every key of all of them, as in docs/scenario.md, instead.",
+    help="Instead, explain every key of all these files, as docs/scenario.md does.",
 )
 def command(name: str | None, as_page: bool) -> None:
     """Print the JSON schema (draft 2020-12) of edge-sim.yaml, a profile, a canonical group or updates.yaml.
@@ -28,13 +28,13 @@ def command(name: str | None, as_page: bool) -> None:
     """
     if as_page:
         if name:
-            raise UsageError("--markdown explains all of them at once; leave the name out")
+            raise UsageError("--markdown explains all these files at once; leave the name out")
         from edge_sim.schemas.markdown import markdown
 
         click.echo(markdown(), nl=False)
         return
     if name is None:
-        raise UsageError("schema needs a name", hint=f"One of {', '.join(_NAMES)}.")
+        raise UsageError("schema needs a name", hint=f"Use one of {', '.join(_NAMES)}.")
     from edge_sim.schemas.catalogue import text
 
     click.echo(text(name), nl=False)

@@ -60,7 +60,7 @@ def command(
 
     GROUP: a scenario's folder, a definition in any form that `edge-sim import` reads, several files together, or -,
     standard input. Without --profile only the definition itself is checked. What a profile does not list is
-    unknown; the last line counts unknowns. Status 3: there is an error.
+    unknown; the last line counts unknowns. Status 3: the definition has errors.
 
     \b
     Example: edge-sim validate examples/no-container-ml --profile raspberry-pi-3 --format github

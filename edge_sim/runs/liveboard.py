@@ -61,7 +61,7 @@ class LiveBoard:
     def __enter__(self) -> LiveBoard:
         with ExitStack() as stack:
             stack.callback(cgroups.sweep)  # what alone outlives an agent that is killed with its board
-            self.steps.begin("making the board")
+            self.steps.begin("creating the board")
             self.board = stack.enter_context(self.driver.board(self.spec))
             self.agent = stack.enter_context(agent_running(self.board))
             connect_s = CONNECT_OVER_SSH_S if self.real else CONNECT_S

@@ -92,7 +92,7 @@ def test_it_stays_and_is_listed_where_the_board_is_put_back_afterwards(
     assert device == "/dev/ttyUSB0 could be written to during the run"
     assert [line for line in written if not line.endswith(" was written during the run, and stays")] == []
     assert (len(written), more) == (100, "more files there were written during the run, and stay")
-    assert last == "ssh://debian: no run is on the board"
+    assert last == "ssh://debian: no run is in progress on the board"
     assert shell(data, "ls /srv/data/below | wc -l").strip() == "201"
 
 

@@ -44,7 +44,7 @@ def test_an_update_survives_a_restart_of_the_board(client: Any, cloud: dict[str,
     try:
         up = edge_sim("board", "up", "--profile", profile, "--name", name, "--mqtt", cloud["mqtt"], "--format", "json")
         about = json.loads(up.stdout)
-        assert re.search(rf"^… +[0-9]+ s  {name}: waiting until its agent is connected$", up.stderr, re.MULTILINE)
+        assert re.search(rf"^… +[0-9]+ s  {name}: waiting for its agent to connect$", up.stderr, re.MULTILINE)
         assert completed("board", "logs", name[:-2]) == [name]
         assert about["uname"] == load_profile(profile).architecture
         (listed,) = [b for b in json.loads(edge_sim("board", "ls", "--format", "json").stdout) if b["name"] == name]
@@ -102,7 +102,7 @@ def test_one_name_is_for_one_board_up_at_a_time(client: Any) -> None:
     assert (refused.returncode, "already being created" in refused.stderr) == (2, True), refused.stderr
 
 
-@pytest.mark.parametrize("step", ["making the board", "deploying", "updating the core"])
+@pytest.mark.parametrize("step", ["creating the board", "deploying", "updating the core"])
 def test_ctrl_c_leaves_nothing_behind(client: Any, step: str) -> None:
     process = _run_until(client, step)
     process.send_signal(signal.SIGINT)

@@ -424,9 +424,11 @@ def test_a_lost_connection_is_told_and_the_board_put_back_afterwards(
     config.write_text(config.read_text("ascii").replace(address, ssh_boards.answering(debian._container)), "ascii")
     assert _state(debian) != before, "nobody could undo it yet"
     said = ssh.edge_sim("board", "restore", "ssh://debian").stdout
-    assert said.endswith("ssh://debian: no run is on the board\n")
+    assert said.endswith("ssh://debian: no run is in progress on the board\n")
     assert _state(debian) == before
-    assert ssh.edge_sim("board", "restore", "ssh://debian").stdout == "ssh://debian: no run is on the board\n"
+    assert (
+        ssh.edge_sim("board", "restore", "ssh://debian").stdout == "ssh://debian: no run is in progress on the board\n"
+    )
 
 
 @pytest.mark.usefixtures("unchanged")

@@ -27,7 +27,7 @@ from tests.waiting import until
 EXAMPLE = "examples/no-container-ml"
 
 pytestmark = pytest.mark.network
-STEPS = ["starting the local cloud", "making the board", "deploying", "invoking meter-log", "updating the core"]
+STEPS = ["starting the local cloud", "creating the board", "deploying", "invoking meter-log", "updating the core"]
 INTERRUPTIONS = [
     pytest.param(step, others, id=f"{step}-{boards}")
     for step in STEPS

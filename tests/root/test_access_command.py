@@ -130,7 +130,7 @@ def test_a_plain_user_is_told_what_was_not_looked_into(root: Path, tmp_path: Pat
     edge("apply", group, "--root", root)
     status, _, err = as_a_plain_user("access", group, "--root", root)
     assert status == 4, "that only root may read the hidden one is known"
-    assert "note: /srv/data/n\\udcff\\x1b[31m: not read: only root may read it\n" in err
+    assert "note: /srv/data/n\\udcff\\x1b[31m: not read, because only root may read it\n" in err
     status, out, _ = as_a_plain_user("access", group, "--root", root, "--format", "json")
     assert (status, rows(json.loads(out))["plain", "ro"]["read"]["computed"]) == (4, True)
 

@@ -167,4 +167,4 @@ def test_what_fails_on_a_board_is_one_sentence_with_the_boards_name(reached: Pat
     assert str(done.exception) == "raspberry-pi-3: board.sh ended with status 7 on the board"
     assert getattr(done.exception, "details", None) == "no such thing"
     for words in ((), ("--root", reached, "--profile", "raspberry-pi-3")):
-        assert "--root or --profile" in str(edge("nucleus", out, *words, status=2).exception)
+        assert "--root DIR or --profile NAME" in str(edge("nucleus", out, *words, status=2).exception)

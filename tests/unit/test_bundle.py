@@ -61,7 +61,7 @@ def test_a_board_shows_its_versions_and_says_what_it_cannot_do(tmp_path: Path) -
         refused = on_board(*words)
         assert refused.returncode == 6
         assert refused.stderr.startswith(
-            "error: a board has no such command: only edge-sim agent and edge-sim ota status"
+            "error: this command does not run on a board; only edge-sim agent and edge-sim ota status do"
         )
     commands = on_board("--help").stdout.partition("Commands:\n")[2].split("\n\n")[0]
     assert [line.split()[0] for line in commands.splitlines() if not line.startswith("   ")] == ["agent", "ota"]

@@ -20,8 +20,8 @@ from edge_sim.errors import UnsupportedEnvironmentError, UsageError
     ("options", "message"),
     [
         (["--bind", "192.0.2.1"], "other machines could reach a cloud without authentication"),
-        (["--bind", "0.0.0.0"], "not an address that a board can connect to"),
-        (["--bind", "0.0.0.0", "--tls"], "not an address that a board can connect to"),
+        (["--bind", "0.0.0.0"], "a board cannot connect to this address"),
+        (["--bind", "0.0.0.0", "--tls"], "a board cannot connect to this address"),
         (["--mqtt-port", "8883"], "--mqtt-port goes with --tls"),
         (["--name", "bench"], "--name goes with --tls"),
         (["--tls", "--name", "a b"], "neither a host name nor an IPv4 address"),
@@ -46,7 +46,7 @@ def test_certs_needs_a_cloud_with_tls(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_boards_in_containers_are_not_sent_to_a_cloud_with_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     about = {"http": "https://127.0.0.1:1", "mqtt": "mqtts://127.0.0.1:2", "cafile": "/ca.pem"}
-    with notes.left(about), pytest.raises(UnsupportedEnvironmentError, match="wants certificates") as failed:
+    with notes.left(about), pytest.raises(UnsupportedEnvironmentError, match="requires client certificates") as failed:
         running_cloud.broker("edge-sim cloud serve --bind docker")
     assert "without --tls: edge-sim cloud serve --bind docker" in str(failed.value.hint)
 

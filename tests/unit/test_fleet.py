@@ -214,7 +214,7 @@ def test_the_numbers_beside_a_chart_are_round(end: float, whole: int, times: dic
         (["examples/fleet", "--master", "--bind=master"], "--bind master: not an IPv4 address"),
         (
             ["examples/fleet", "--master", "--bind=0.0.0.0"],
-            "--bind 0.0.0.0: not an address that a worker can connect to",
+            "--bind 0.0.0.0: a worker cannot connect to this address",
         ),
         (["examples/fleet", "--broker=nonsense"], "--broker nonsense: not of the form mqtt://host:port"),
         (["examples/fleet", "--broker-cafile=pyproject.toml"], "--broker-cafile goes with --broker mqtts://HOST:PORT"),

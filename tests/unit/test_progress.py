@@ -44,7 +44,7 @@ def test_a_terminal_has_a_row_for_each_board(width: int, bars: int, capsys: pyte
     display = Display(drawn=True)
     display.say("starting the local cloud")
     assert drawn(display, width)[0][0] == "starting the local cloud"
-    for one in (step("pi", 1, "making the board"), step("jetson", 10, "ok", ended=True), step("pi", 3)):
+    for one in (step("pi", 1, "creating the board"), step("jetson", 10, "ok", ended=True), step("pi", 3)):
         display.step(one)
     rows = drawn(display, width)
     assert [(row[0], row[1 + bars], row[-1]) for row in rows] == [

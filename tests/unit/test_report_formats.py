@@ -148,7 +148,7 @@ def test_a_page_of_a_missing_file_names_it_and_says_that_nothing_was_judged(comm
     call(command, Path("nowhere.yaml"), *COMMANDS[command], *reports)
     page, markdown, document = (file.read_text("utf-8") for file in files)
     for text in (page, markdown):
-        assert "Nothing was judged" in text
+        assert "No result: the command could not do its work" in text
         assert "nowhere.yaml" in text
     assert json.loads(document)["exit_status"] == 2
 
