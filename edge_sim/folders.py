@@ -59,7 +59,7 @@ def check_file(file: Path) -> None:
     if file.exists() and not file.is_file():
         raise UsageError(f"{file}: not a regular file, so it cannot be overwritten")
     if not file.parent.is_dir():
-        raise UsageError(f"{file}: cannot be written: there is no directory {file.parent}")
+        raise UsageError(f"{file}: cannot be written: the directory {file.parent} does not exist")
 
 
 def write_file(file: Path, content: str | bytes) -> None:

@@ -202,11 +202,11 @@ def _fair(board: BoardReport, parts: Parts) -> BoardReport:
         module = _NO_MODULE.search(problem.message) if problem.kind == "function" and code else None
         if module and code and not [*code.folder.glob(f"{module[1]}*")]:
             not_proven.append(
-                f"function {problem.where}: its code imports {module[1]}, which is neither in its folder nor on this "
-                "machine; whether the board has it is unknown"
+                f"function {problem.where}: its code imports {module[1]}, which is neither in the function's folder "
+                "nor on this machine; whether the board has it is unknown"
             )
         elif problem.kind == "function" and not problem.hint and problem.where not in parts.events:
-            hint = f"It was called with {{}}; --event {problem.where}=JSON gives the event that it expects."
+            hint = f"It was called with {{}}; pass the event that it expects with --event {problem.where}=JSON."
             problems.append(replace(problem, hint=hint))
         else:
             problems.append(problem)

@@ -166,7 +166,7 @@ class View:
     def doubt(self, path: str) -> str | None:
         """Return why nobody knows whether something is at ``path``, where nothing is seen; None where that is known."""
         if self.kernels(path):
-            return f"{path}: the container's own, from the kernel: ask it with --probe"
+            return f"{path}: the kernel provides it in the container; --probe shows it"
         if self.hides(path):
             return None
         place = self.board(path)

@@ -43,7 +43,7 @@ _RESOURCE = Members(
 _POLICY = Members(
     *("ResourceId",),
     ResourceId=(TEXT, "The Id of a resource."),
-    Permission=(PERMISSIONS, "Whether the function may only read, or write as well."),
+    Permission=(PERMISSIONS, "Whether the function may only read (ro), or write as well (rw)."),
 )
 _ENVIRONMENT = Members(
     AccessSysfs=(FLAG, "Whether a container shows the function /sys."),

@@ -32,7 +32,7 @@ MAX_REASONS = 5
 """How many paths with a fault are named in one row."""
 NO_DEVICE = ("ENXIO", "ENODEV")
 """Refusals where a driver is missing: the kernel asks for one after it has looked at the rights."""
-OVERLAY = "writing is not judged: what a function in a container writes there stays in its own overlay"
+OVERLAY = "writing is not checked: whatever a function in a container writes there stays in its overlay"
 NO_LANDLOCK = "ro on a device is not enforced here, where the kernel (or QEMU) has no Landlock"
 _GRANTS: Mapping[Expected, Mapping[Right, bool]] = {
     "ro": {"read": True, "write": False, "list": True, "execute": True},
@@ -263,7 +263,7 @@ def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -
     """Return the reasons for the first path, and what is not as it should be: of paths alike, the first one."""
     reasons = [*([question.reminder] if question.reminder else []), *answers[0].computed.reasons]
     if excused:
-        return [*reasons, "the function runs as root, for whom AWS skips the check of shared groups"]
+        return [*reasons, "the function runs as root, and AWS skips the check of shared groups for root"]
     grants = _GRANTS[question.expected]
     if _judged(question, answers):
         known = (a for a in answers if a.probed is not None or a.computed.doubt is None)

@@ -30,13 +30,15 @@ def _no_place(mount: Mount, view: View, nodes: Mapping[str, Node]) -> str | None
     point = view.point(mount.destination)
     own = containers_own(point, sysfs=view.sysfs)
     if own:
-        return f"nothing is mounted in the container's own {own}, as {mount.destination} would be"
+        return f"cannot mount {mount.destination}: {own} belongs to the container itself"
     way = (view.look(str(place)) for place in (PurePosixPath(point), *PurePosixPath(point).parents))
     if not point.startswith("/dev/") and any(node is not None and node.type == "link" for node in way):
         return f"{mount.destination}: too many levels of symbolic links"  # else none would be left
     around, there, source = view.mount(point), view.look(point), nodes.get(resolve(nodes, mount.source))
     if there is None and around is not None and around.read_only and nodes.get(resolve(nodes, around.source)):
-        return f"{mount.destination} is not in {around.source}, which is mounted read-only at {around.destination}"
+        return (
+            f"{mount.destination} does not exist in {around.source}, which is mounted read-only at {around.destination}"
+        )
     if there and source and (there.type == "directory") != (source.type == "directory"):
         return f"{mount.source}, a {source.type}, cannot be mounted on {mount.destination}, a {there.type}"
     return None

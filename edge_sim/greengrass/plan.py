@@ -179,7 +179,7 @@ def _owner_gid(facts: HostFacts, resource: Resource, owner: OwnerSetting) -> int
     if gid is None and doubt:
         raise UnknownFactError(
             f"resource {resource.id}: {doubt}, so the model's owner there is unknown",
-            hint="Look at the board, and list its groups in a device profile of your own (a YAML file).",
+            hint="Check the board, and list its groups in your own device profile (a YAML file).",
         )
     if gid is None:
         raise InvalidDefinitionError(

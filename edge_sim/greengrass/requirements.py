@@ -136,7 +136,7 @@ def _containers(facts: HostFacts) -> Iterator[Requirement]:
         has=facts.kernel or "not known",
         needs="4.4 or newer",
         state=_at_least(numbers(facts.kernel), _CONTAINER_KERNEL),
-        consequence="functions run without containers only, and the group's default must be NoContainer",
+        consequence="functions run only without containers, and the group's default must be NoContainer",
     )
     missing = missing_subsystems(facts)
     has: str = facts.cgroups or "not known"

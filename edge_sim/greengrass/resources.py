@@ -40,7 +40,7 @@ class GroupOwnerSetting:
 
     shape: ClassVar = Members(
         AutoAddGroupOwner=(FLAG, "Whether the function's process gets the group that owns the resource."),
-        GroupOwner=(TEXT, "The name of another group to give it."),
+        GroupOwner=(TEXT, "The name of another group that the function's process gets."),
     )
 
     auto_add_group_owner: bool = False
@@ -62,7 +62,7 @@ class OwnerSetting:
 
     shape: ClassVar = Members(
         GroupOwner=(TEXT, "The GID of the group that owns the unpacked model."),
-        GroupPermission=(PERMISSIONS, "Whether that group may only read the model, or write as well."),
+        GroupPermission=(PERMISSIONS, "Whether that group may only read the model (ro), or write as well (rw)."),
     )
 
     group_owner: str | None
@@ -93,7 +93,7 @@ class OwnerSetting:
         return owner.lstrip("0") or "0" if self.is_gid else owner
 
 
-_OF_LOCAL_ONES = {"GroupOwnerSetting": (GroupOwnerSetting.shape, "Which Linux group it lends to the function.")}
+_OF_LOCAL_ONES = {"GroupOwnerSetting": (GroupOwnerSetting.shape, "The Linux group that the function's process gets.")}
 _OF_MODELS = {
     "DestinationPath": (TEXT, "Where functions see the model."),
     "OwnerSetting": (OwnerSetting.shape, "Who owns the model; a No-container function needs it."),
@@ -133,7 +133,7 @@ class LocalVolume:
         shape=Members(
             *("SourcePath", "DestinationPath"),
             SourcePath=(TEXT, "The file or directory on the board."),
-            DestinationPath=(TEXT, "Where a container has it."),
+            DestinationPath=(TEXT, "The path at which a container shows it."),
             **_OF_LOCAL_ONES,
         ),
     )
@@ -214,7 +214,7 @@ class Secret:
         shape=Members(
             "ARN",
             ARN=(TEXT, "The secret's ARN in Secrets Manager."),
-            AdditionalStagingLabelsToDownload=([TEXT], "Labels that are fetched beside AWSCURRENT."),
+            AdditionalStagingLabelsToDownload=([TEXT], "Staging labels to fetch in addition to AWSCURRENT."),
         ),
     )
 

@@ -121,7 +121,7 @@ def test_what_goes_wrong_in_a_call_is_told_from_what_this_machine_or_the_event_l
     assert [row["function"] for row in board["functions"]] == ["lost", "picky", "foreign"]
     lost, picky = board["problems"]
     assert "AWS_GG_RESOURCE_PREFIX" in lost
-    assert "It was called with {}; --event picky=JSON" in picky
+    assert "It was called with {}; pass the event that it expects with --event picky=JSON." in picky
     assert [text for text in board["not_proven"] if "foreign" in text and "imports no_such_package" in text]
     assert "function lasting is long-lived: started, not called; --event lasting=JSON calls it" in answer["notes"]
 
@@ -140,7 +140,7 @@ def test_without_the_code_nothing_was_run_and_that_is_no_success(tmp_path: Path)
     ("uid", "gid", "attached", "problem"),
     [
         (0, 0, True, "does not run functions as root"),
-        (998, 100, False, "reaches model birds by its group 100, without being attached"),
+        (998, 100, False, "reaches model birds through its group 100, without being attached"),
     ],
 )
 def test_what_is_not_as_it_should_be(tmp_path: Path, uid: int, gid: int, attached: bool, problem: str) -> None:

@@ -44,7 +44,7 @@ def no_other_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["--edge-profile=raspberrypi3"], "Did you mean raspberry-pi-3?"),
         (["--edge-report=report.pdf"], "the name must end in one of .html, .md, .json"),
-        (["--edge-report=no/such/report.html"], "there is no directory no/such"),
+        (["--edge-report=no/such/report.html"], "the directory no/such does not exist"),
         (["--edge-driver=qemu"], "--edge-driver qemu: not local, docker or ssh://"),
         (["--edge-driver=ssh://pi@gateway", PI], "--edge-profile names simulated boards, and --edge-driver a real one"),
     ],
@@ -83,7 +83,7 @@ WRONG = {
     "edge_deploy('alone.json')": "edge-sim init writes a first one",
     "assert_access('f', 'r', 'ro')": "Call edge_deploy(group) first.",
     "edge_update('1.11.6', expect='QUEUED')": "no update ends with 'QUEUED'",
-    "assert_valid('alone.json')": "A file or directory is a volume",
+    "assert_valid('alone.json')": "For a file or directory, use a volume",
 }
 """What a test may do wrong, and what it is told."""
 

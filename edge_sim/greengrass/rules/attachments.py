@@ -42,14 +42,14 @@ def known_resources(case: Case) -> Iterator[Fault]:
     condition="ours",
     timing="ours",
     severity="note",
-    source="ours: a definition that is read without its group's resources may be right",
+    source="ours: a definition that is read without its group's resources may be correct",
     hint="Add the resource definition: edge-sim validate functions.json resources.json",
 )
 def resources_missing(case: Case) -> Iterator[Fault]:
     """Without the resource definition, the resources that functions refer to cannot be checked."""
     references = {policy.resource_id for function in case.group.functions for policy in function.policies}
     if case.partial and references:
-        message = f"there is no resource definition here; functions refer to {len(references)} of its resources"
+        message = f"the resource definition is missing; functions refer to {len(references)} of its resources"
         yield Fault(path="$.Functions", message=message)
 
 
@@ -85,7 +85,7 @@ def resource_count(case: Case) -> Iterator[Fault]:
         count = len(function.policies)
         if count > allowed:
             path = f"{environment_path(function)}.ResourceAccessPolicies"
-            message = f"function {function.id} is attached to {count} resources, {allowed} are allowed"
+            message = f"function {function.id} is attached to {count} resources; at most {allowed} are allowed"
             yield Fault(path=path, message=message, function=function.id)
 
 
@@ -95,7 +95,7 @@ def resource_count(case: Case) -> Iterator[Fault]:
     timing="inferred",
     severity="note",
     source=f"{_COUNT_20}; {_COUNT_10}",
-    hint="--limit resources-per-function=10 holds the definition to the smaller number.",
+    hint="Use --limit resources-per-function=10 to enforce the smaller number.",
 )
 def resource_count_disputed(case: Case) -> Iterator[Fault]:
     """AWS's quota page allows 20 resources a function, the API reference 10."""
@@ -125,7 +125,7 @@ def local_resources_need_a_container(case: Case) -> Iterator[Fault]:
     for a in case.local:
         if not a.contained:
             values = {"function-arn": a.function.arn, "resource-type": a.resource.data.kind.type_name}
-            message = f"function {a.function.id} runs without container; {a.resource.label} needs one"
+            message = f"function {a.function.id} runs without a container; {a.resource.label} needs one"
             yield _fault(a, message, values=values)
 
 
@@ -166,7 +166,7 @@ def permission_default(case: Case) -> Iterator[Fault]:
     timing="inferred",
     severity="warning",
     source=LOCAL,
-    hint="Set one of the two.",
+    hint="Set only one of the two.",
 )
 def group_owner_ignored(case: Case) -> Iterator[Fault]:
     """With AutoAddGroupOwner, the GroupOwner of a device or volume is ignored."""
@@ -175,7 +175,8 @@ def group_owner_ignored(case: Case) -> Iterator[Fault]:
             setting = resource.local.group_owner
             if setting.auto_add_group_owner and setting.group_owner:
                 message = (
-                    f"resource {resource.id}: GroupOwner {setting.group_owner!r} is ignored: AutoAddGroupOwner is on"
+                    f"resource {resource.id}: GroupOwner {setting.group_owner!r} is ignored, because "
+                    "AutoAddGroupOwner is on"
                 )
                 path = f"{resource.data_path}.GroupOwnerSetting.GroupOwner"
                 yield Fault(path=path, message=message, resource=resource.id)
@@ -190,7 +191,7 @@ def group_owner_ignored(case: Case) -> Iterator[Fault]:
     source="ours: V1's guide is silent for containers",
 )
 def mount_hidden(case: Case) -> Iterator[Fault]:
-    """Two resources at one place of a container: one hides the other."""
+    """Of two resources with the same destination in a container, one hides the other."""
     occupants: dict[tuple[int, str], Resource] = {}
     for a in case.attachments:
         if a.resource.destination_path is None or not a.contained:
@@ -209,8 +210,8 @@ def mount_hidden(case: Case) -> Iterator[Fault]:
     severity="warning",
     phase="run",
     source="ours: what V1 itself mounts there; what it did with such a destination is not known",
-    hint="Here the function does not start with one in /proc or /runtime, in /sys with AccessSysfs, nor with one in "
-    "/lambda that does not exist.",
+    hint="In the simulator, a function does not start with such a destination in /proc or /runtime, in /sys with "
+    "AccessSysfs, or in /lambda if it does not exist there.",
 )
 def reserved_destination(case: Case) -> Iterator[Fault]:
     """A destination does not hide what the container itself has: /dev, /lambda, /proc, /runtime, /sys."""
@@ -220,7 +221,10 @@ def reserved_destination(case: Case) -> Iterator[Fault]:
             continue
         hidden = [top for top in _OWN_MOUNTS if below(destination, top)]
         if hidden and not (source is not None and below(source, "/proc")):
-            message = f"resource {resource.id}: destination {destination} lies in the container's own {hidden[0]}"
+            message = (
+                f"resource {resource.id}: destination {destination} lies in {hidden[0]}, which belongs to the "
+                "container itself"
+            )
             yield Fault(path=f"{resource.data_path}.DestinationPath", message=message, resource=resource.id)
 
 

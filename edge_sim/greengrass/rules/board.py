@@ -19,7 +19,7 @@ from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
 from edge_sim.greengrass.rules.system import STREAM_MANAGER
 
 _SOURCE_TEXT = "file doesn't exist"
-_LOOK = "Look at the board; what it has can be listed in a device profile of your own (a YAML file)."
+_LOOK = "Check the board, and list what it has in your own device profile (a YAML file)."
 _ALLOW_ROOT = 'Set runtime.allowFunctionsToRunAsRoot to "yes" in config.json.'
 _PLATFORMS = {("armv6l", "raspbian"): (1, 9, 3), ("armv7l", "openwrt"): (1, 9, 2), ("aarch64", "openwrt"): (1, 9, 2)}
 """The first release for a board, where it was not every documented one."""
@@ -50,7 +50,8 @@ def accounts(case: Case, _facts: HostFacts) -> Iterator[Fault]:
     unsupported=True,
 )
 def ml_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """OpenWrt distributions have no ML inference; how V1 refused is not known, here the deployment fails."""
+    """OpenWrt distributions have no ML inference; how V1 refused is not known; in the simulator the deployment
+    fails."""
     if "ml-inference" in facts.unsupported:
         for resource in case.group.resources:
             if resource.model:
@@ -96,7 +97,7 @@ def docker_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
     unsupported=True,
 )
 def platform(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """The core exists for the board: armv6l came with GGC 1.9.3, OpenWrt with 1.9.2."""
+    """A core release exists for the board: armv6l came with GGC 1.9.3, OpenWrt with 1.9.2."""
     floor = _PLATFORMS.get((facts.architecture, facts.operating_system))
     if floor and case.version < floor:
         minimum = ".".join(map(str, floor))
@@ -152,7 +153,7 @@ def gid_without_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
     timing="sourced",
     aws_text="file doesn't exist",
     source=f"aws-greengrass-provisioner (fragment of the core's message); {LOCAL}",
-    hint="It must be there before the deployment.",
+    hint="Make sure that it exists before the deployment.",
 )
 def sources_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """A local resource's source exists when the group is deployed; unknown where a profile does not list it."""

@@ -103,7 +103,7 @@ def once(case: Case) -> Iterator[Fault]:
     for instance in instances(case):
         before = first.setdefault(instance.name, instance.id)
         if before != instance.id:
-            message = f"connector {instance.id}: {instance.name} is in the group already, as {before}"
+            message = f"connector {instance.id}: {instance.name} is already in the group, as {before}"
             yield Fault(path=f"{instance.path}.ConnectorArn", message=message)
 
 
@@ -177,8 +177,8 @@ def core_versions(case: Case) -> Iterator[Fault]:
         floor = instance.connector.core(instance.version)
         if case.version < floor:
             message = (
-                f"connector {instance.id}: {instance.name} version {instance.version} needs GGC {_text(floor)}, "
-                f"this is {_text(case.version[:2])}"
+                f"connector {instance.id}: {instance.name} version {instance.version} needs GGC {_text(floor)}; "
+                f"this core is {_text(case.version[:2])}"
             )
             yield Fault(path=f"{instance.path}.ConnectorArn", message=message)
 
@@ -188,10 +188,11 @@ def core_versions(case: Case) -> Iterator[Fault]:
     condition="sourced",
     timing="inferred",
     source="connectors.md (requirements), connectors-list.md; how V1 refused is not known",
-    hint="The group's default isolation mode does not apply to connectors, but they must run without a container then.",
+    hint="Connectors do not inherit the group's default isolation mode; where it is NoContainer, each must be "
+    "configured to run without a container.",
 )
 def no_container(case: Case) -> Iterator[Fault]:
-    """In a group whose default is NoContainer every connector runs without a container."""
+    """In a group whose default is NoContainer, every connector must run without a container."""
     if case.group.default_config.isolation_mode != "NoContainer":
         return
     for instance in instances(case):
@@ -199,7 +200,7 @@ def no_container(case: Case) -> Iterator[Fault]:
         if instance.connector.native:
             continue
         if isolation is None:
-            message = f"connector {instance.id}: {instance.name} runs in a Greengrass container only"
+            message = f"connector {instance.id}: {instance.name} runs only in a Greengrass container"
         elif instance.version < isolation:
             message = f"connector {instance.id}: {instance.name} runs without a container from version {isolation}"
         elif instance.parameters.get("IsolationMode") != "NoContainer":
@@ -235,14 +236,15 @@ def stream_manager(case: Case) -> Iterator[Fault]:
     timing="ours",
     severity="note",
     phase="run",
-    source="ours: connectors are AWS's code, and not run here",
+    source="ours: connectors are AWS's code, which is not run here",
 )
 def not_judged(case: Case) -> Iterator[Fault]:
     """Not checked: what else a connector needs (form of its parameters, software on the board, group role)."""
     for instance in instances(case):
         message = (
-            f"connector {instance.id}: not checked are the values of its parameters, the software that it needs on the "
-            f"board, the permissions of the group role ({instance.connector.page}); the simulator does not run it"
+            f"connector {instance.id}: the simulator does not run it, and does not check its parameters' "
+            "values, the software that it needs on the board or the permissions of the group role "
+            f"({instance.connector.page})"
         )
         yield Fault(path=instance.path, message=message)
 

@@ -23,7 +23,7 @@ MAX_THING_NAME_BYTES = 124
 def missing(case: Case) -> Iterator[Fault]:
     """A group without a core cannot be deployed."""
     if case.group.core is None and case.group.functions:
-        yield Fault(path="$.Cores", message="there is no core definition here; a deployment needs one")
+        yield Fault(path="$.Cores", message="the core definition is missing; a deployment needs one")
 
 
 @rule("core-thing-name", condition="sourced", timing="inferred", source="AWS General Reference, Greengrass V1 quotas")
@@ -31,7 +31,7 @@ def thing_name(case: Case) -> Iterator[Fault]:
     """The name of a core's thing has at most 124 bytes of UTF-8."""
     core = case.group.core
     if core and len(core.thing_name.encode()) > MAX_THING_NAME_BYTES and not is_open(core.thing_arn):
-        message = f"core {core.id}: its thing's name has {len(core.thing_name.encode())} bytes, 124 are allowed"
+        message = f"core {core.id}: its thing name has {len(core.thing_name.encode())} bytes; at most 124 are allowed"
         yield Fault(path="$.Cores[0].ThingArn", message=message)
 
 

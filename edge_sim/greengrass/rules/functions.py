@@ -53,7 +53,8 @@ def unique_ids(case: Case) -> Iterator[Fault]:
     timing="ours",
     severity="warning",
     source="ours: what V1 did is not known; it named the directory of a function's code by its ARN",
-    hint="Here they share the code, and calls and messages to the ARN reach the last of them. Make an alias for each.",
+    hint="In the simulator they share the code, and calls and messages to the ARN reach the last one. Create an alias "
+    "for each.",
 )
 def shared_arns(case: Case) -> Iterator[Fault]:
     """A FunctionArn belongs to one function only."""
@@ -61,7 +62,7 @@ def shared_arns(case: Case) -> Iterator[Fault]:
     for function in case.group.functions:
         before = first.setdefault(function.arn, function)
         if before is not function and not EXECUTABLE.fullmatch(function.arn):
-            message = f"function {function.id}: {function.arn} is the ARN of function {before.id} already"
+            message = f"function {function.id}: {function.arn} is already the ARN of function {before.id}"
             yield _fault(function, message, ".FunctionArn")
 
 
@@ -70,7 +71,7 @@ def total(case: Case) -> Iterator[Fault]:
     """A group has at most 200 functions (setting: functions-per-group)."""
     count, allowed = len(case.group.functions), case.settings.quotas.functions_per_group
     if count > allowed:
-        yield Fault(path="$.Functions", message=f"the group has {count} functions, {allowed} are allowed")
+        yield Fault(path="$.Functions", message=f"the group has {count} functions; at most {allowed} are allowed")
 
 
 @rule(
@@ -79,7 +80,7 @@ def total(case: Case) -> Iterator[Fault]:
     timing="inferred",
     source=f"{CONFIG} and lambda-functions.md; botocore lambda 2015-03-31 for account and alias; that no version "
     "is 0 is inferred; V1's text is not known",
-    hint="Publish a version, or make an alias, and name it: …:function:NAME:VERSION.",
+    hint="Publish a version or create an alias, and name it: …:function:NAME:VERSION.",
 )
 def qualified(case: Case) -> Iterator[Fault]:
     """A FunctionArn names an account, and a version or an alias; $LATEST was not supported."""
@@ -113,10 +114,10 @@ def _misqualified(arn: str) -> str | None:
     phase="create",
     aws_text="The functions definition is invalid or corrupted. (ErrorDetails: [Invalid environment key name])",
     source="aws-greengrass-provisioner issue 637 (for a hyphen; which names pass is inferred)",
-    hint="Letters, digits and underscores, with no digit first.",
+    hint="Use letters, digits and underscores, and do not begin with a digit.",
 )
 def environment_keys(case: Case) -> Iterator[Fault]:
-    """The name of an environment variable is one of letters, digits and underscores."""
+    """The name of an environment variable consists of letters, digits and underscores."""
     for function in case.group.functions:
         for name in function.variables:
             if not _VARIABLE.fullmatch(name) and not is_open(name):
@@ -130,7 +131,7 @@ def environment_keys(case: Case) -> Iterator[Fault]:
     timing="inferred",
     phase="run",
     source="inferred: the kernel's execve(2) takes no NUL; that Executable has no other control character is ours",
-    hint="A variable may hold what the kernel takes, such as the line ends of a certificate.",
+    hint="A variable may hold everything else that the kernel accepts, such as the line ends of a certificate.",
 )
 def control_characters(case: Case) -> Iterator[Fault]:
     """No process is started with a NUL in an environment variable, Executable or ExecArgs.
@@ -231,7 +232,7 @@ def numbers(case: Case) -> Iterator[Fault]:
             yield _fault(function, message, ".FunctionConfiguration.Timeout")
         for key, value in (("MemorySize", size or 0), ("Timeout", function.timeout_s)):
             if value > _MAX_INTEGER:
-                message = f"function {function.id}: {key} {value} is larger than an integer of the API can be"
+                message = f"function {function.id}: {key} {value} is larger than the API's largest integer"
                 yield _fault(function, message, f".FunctionConfiguration.{key}")
 
 
@@ -260,15 +261,15 @@ def memory_unit(case: Case) -> Iterator[Fault]:
     aws_text="Access Sysfs configuration for function with arn <function-arn> is not allowed in "
     "IsolationMode=NoContainer.",
     source=f"{LISTED}: true is refused, an explicit false is not; refused with the deployment here, as the sibling "
-    "about resource types was. The console, in which ml-console.md enables it without container, discards it "
+    "about resource types was. The console, in which ml-console.md enables it without a container, discards it "
     "(lambda-group-config.md)",
-    hint="Without container the function sees the board's /sys anyway.",
+    hint="Without a container the function sees the board's /sys anyway.",
 )
 def access_sysfs(case: Case) -> Iterator[Fault]:
     """AccessSysfs is for containers."""
     for function in case.group.functions:
         if function.access_sysfs and not case.contained(function):
-            message = f"function {function.id}: AccessSysfs is not allowed without container"
+            message = f"function {function.id}: AccessSysfs is not allowed without a container"
             yield _environment(function, "AccessSysfs", message)
 
 

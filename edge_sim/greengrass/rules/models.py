@@ -64,7 +64,7 @@ def owner_range(case: Case) -> Iterator[Fault]:
     timing="ours",
     source="ours: what V1 did is not known; every function with the model would be in that group",
     since="1.10",
-    hint="Name a group of its own, or leave OwnerSetting out: then only containerised functions see the model.",
+    hint="Give the model its own group, or leave OwnerSetting out so that only containerised functions see the model.",
 )
 def owner_is_not_root(case: Case) -> Iterator[Fault]:
     """A model's GroupOwner is not root's own group, GID 0."""
@@ -123,7 +123,7 @@ def no_container_permission(case: Case) -> Iterator[Fault]:
         if a.policy.permission and not a.contained:
             yield Fault(
                 path=f"{a.path}.Permission",
-                message=f"function {a.function.id} runs without container and may not state Permission "
+                message=f"function {a.function.id} runs without a container and must not set Permission "
                 f"{a.policy.permission} for model {a.resource.id}",
                 resource=a.resource.id,
                 function=a.function.id,
@@ -149,7 +149,7 @@ def permission_somewhere(case: Case) -> Iterator[Fault]:
     """The permission comes from the function or from the owner; a No-container function needs the owner's."""
     for a in case.models:
         if not a.resource.owner and not (a.policy.permission and a.contained):
-            where = "its policy or" if a.contained else "(it runs without container)"
+            where = "its policy or" if a.contained else "(it runs without a container)"
             yield Fault(
                 path=f"{a.path}.Permission",
                 message=f"function {a.function.id} needs a permission for model {a.resource.id}: {where} OwnerSetting",
@@ -176,7 +176,7 @@ def permission_within_owner(case: Case) -> Iterator[Fault]:
         if a.policy.permission == "rw" and owner and owner.group_permission == "ro":
             yield Fault(
                 path=f"{a.path}.Permission",
-                message=f"function {a.function.id} asks for rw on model {a.resource.id}, whose owner's group has ro",
+                message=f"function {a.function.id} asks for rw on model {a.resource.id}, whose owner group has only ro",
                 resource=a.resource.id,
                 function=a.function.id,
                 values={"function-arn": a.function.arn, "resource-id": a.resource.id},
@@ -191,7 +191,7 @@ def permission_within_owner(case: Case) -> Iterator[Fault]:
     aws_text="Lambda <function-arn> gains access to resource <resource-id> by sharing the same group owner id",
     source=f"{ML}: attached to one model of a group, attached to all; the text is the sibling's",
     since="1.10",
-    hint="Attach the other model as well, or give it a group of its own.",
+    hint="Attach the other model as well, or give it its own group.",
 )
 def shared_owner(case: Case) -> Iterator[Fault]:
     """A function attached to one of several models with the same owner group is attached to all of them."""
@@ -226,10 +226,10 @@ def shared_owner(case: Case) -> Iterator[Fault]:
     source=f"{ML} (the code opens AWS_GG_RESOURCE_PREFIX + DestinationPath); that code which mentions only the path "
     "fails is inferred",
     since="1.10",
-    hint=f"The handler opens os.environ['{prefix.VARIABLE}'] + DestinationPath.",
+    hint=f"Have the handler open os.environ['{prefix.VARIABLE}'] + DestinationPath.",
 )
 def prefix_is_used(case: Case) -> Iterator[Fault]:
-    """Code that runs without container and names a model's DestinationPath mentions AWS_GG_RESOURCE_PREFIX as well.
+    """Code that runs without a container and names a model's DestinationPath mentions AWS_GG_RESOURCE_PREFIX as well.
 
     Looked for in a scenario's code folders, in the packages of --source (plan, access, apply), and in Variables.
     """
@@ -243,7 +243,7 @@ def prefix_is_used(case: Case) -> Iterator[Fault]:
         if where:
             yield Fault(
                 path=a.path,
-                message=f"function {a.function.id} runs without container; {' and '.join(where)} "
+                message=f"function {a.function.id} runs without a container; {' and '.join(where)} "
                 f"{'names' if len(where) == 1 else 'name'} {path}, and its code mentions no {prefix.VARIABLE}",
                 resource=a.resource.id,
                 function=a.function.id,

@@ -41,7 +41,7 @@ def package(case: Case) -> Iterator[Fault]:
     hint="Write s3://BUCKET/KEY.",
 )
 def address(case: Case) -> Iterator[Fault]:
-    """An S3Uri is written s3://bucket/key; an example of AWS's has the object's http address."""
+    """An S3Uri is written s3://bucket/key; one of AWS's examples has the object's http address."""
     for resource, uri, bucket, _ in _s3(case):
         if bucket and not uri.startswith("s3://"):
             yield _fault(resource, "S3Uri", f"resource {resource.id}: S3Uri {uri!r} is an http address")
@@ -112,7 +112,7 @@ def destination_disputed(case: Case) -> Iterator[Fault]:
     aws_text="NoContainer Function <function-arn> refers to resources of nested destination path.",
     source="gg-troubleshooting.md; access-ml-resources.md",
     since="1.10",
-    hint="Give each model of the function a destination beside the others'.",
+    hint="Give each model of the function its own destination, outside those of the others.",
 )
 def nested_destinations(case: Case) -> Iterator[Fault]:
     """Models of one No-container function may not have the same or nested destinations."""
@@ -143,12 +143,12 @@ def secret_arn(case: Case) -> Iterator[Fault]:
 
 @rule("duplicate-secret", condition="sourced", timing="inferred", source=_PROVISIONER)
 def duplicate_secrets(case: Case) -> Iterator[Fault]:
-    """A secret may be referenced once in a group."""
+    """A secret may be referenced only once in a group."""
     first: dict[str, Resource] = {}
     for resource, arn in _secrets(case):
         before = first.setdefault(arn, resource)
         if before is not resource:
-            message = f"resource {resource.id}: secret {arn} belongs to resource {before.id} already"
+            message = f"resource {resource.id}: secret {arn} already belongs to resource {before.id}"
             yield _fault(resource, "ARN", message)
 
 
@@ -180,7 +180,7 @@ def secret_current(case: Case) -> Iterator[Fault]:
     """AWSCURRENT is always fetched; it need not be among the additional labels."""
     for resource, secret in case.of_kind(Secret):
         if "AWSCURRENT" in secret.staging_labels:
-            message = f"resource {resource.id}: AWSCURRENT is fetched anyway"
+            message = f"resource {resource.id}: AWSCURRENT is always fetched and need not be listed"
             yield _fault(resource, "AdditionalStagingLabelsToDownload", message)
 
 
@@ -204,8 +204,8 @@ def _same_destination(case: Case) -> Iterator[tuple[Resource, Resource, Function
 
 def _doubled(before: Resource, resource: Resource, more: str) -> Fault:
     message = (
-        f"resource {resource.id}: destination {resource.destination_path} belongs to model {before.id} of the same "
-        f"kind already{more}"
+        f"resource {resource.id}: destination {resource.destination_path} already belongs to model {before.id} "
+        f"of the same kind{more}"
     )
     return _fault(resource, "DestinationPath", message)
 

@@ -35,7 +35,7 @@ _MOTO = f"moto greengrass models (copied from the service); {LOCAL}"
     condition="sourced",
     timing="inferred",
     source=f"{LOCAL}; '.', '..', '//' and control characters are refused by this project, and NUL by the kernel",
-    hint="Write the whole path from /, as it is on the board.",
+    hint="Write the full path on the board, beginning with /.",
 )
 def absolute(case: Case) -> Iterator[Fault]:
     """Sources and destinations are absolute paths below /, without '.', '..', '//' or control characters."""
@@ -54,14 +54,14 @@ def absolute(case: Case) -> Iterator[Fault]:
     condition="inferred",
     timing="inferred",
     source="path_resolution(7): NAME_MAX and PATH_MAX of the kernel; that no core could use such a path is inferred",
-    hint="Shorten it.",
+    hint="Use a shorter path.",
 )
 def too_long(case: Case) -> Iterator[Fault]:
     """A name in a path has at most 255 bytes, a path 4095, and that of a model outside a container with its prefix."""
     for resource in case.group.resources:
         for key, path in paths_of(resource):
             if _bytes(path) > _PATH_MAX or any(_bytes(name) > _NAME_MAX for name in path.split("/")):
-                most = f"{_NAME_MAX} bytes for a name, {_PATH_MAX} in all"
+                most = f"{_NAME_MAX} bytes per name and {_PATH_MAX} in all"
                 message = f"resource {resource.id}: {key} is longer than the kernel allows: {most}"
                 yield _fault(resource, key, message)
     for attached in case.models:
@@ -85,7 +85,7 @@ def too_long(case: Case) -> Iterator[Fault]:
     aws_text="The resources definition is invalid. (ErrorDetails: [Device resource path should begin with /dev, but "
     "got: <path>])",
     source=_MOTO,
-    hint="A file or directory is a volume (LocalVolumeResourceData).",
+    hint="For a file or directory, use a volume (LocalVolumeResourceData).",
 )
 def device_outside_dev(case: Case) -> Iterator[Fault]:
     """A device's source lies under /dev; the service compared only the prefix."""
@@ -138,7 +138,7 @@ def duplicate_devices(case: Case) -> Iterator[Fault]:
     for resource, data in case.of_kind(LocalDevice):
         before = first.setdefault(data.source_path, resource)
         if before is not resource:
-            message = f"resource {resource.id}: device path {data.source_path} belongs to resource {before.id} already"
+            message = f"resource {resource.id}: device path {data.source_path} already belongs to resource {before.id}"
             yield _fault(resource, "SourcePath", message)
 
 
@@ -153,7 +153,7 @@ def shm_device(case: Case) -> Iterator[Fault]:
     """/dev/shm is a volume, never a device."""
     for resource, data in case.of_kind(LocalDevice):
         if below(data.source_path, "/dev/shm"):
-            message = f"resource {resource.id}: {data.source_path} is not a device resource, make it a volume"
+            message = f"resource {resource.id}: {data.source_path} must be a volume, not a device"
             yield _fault(resource, "SourcePath", message)
 
 
@@ -176,7 +176,7 @@ def volume_under_sys(case: Case) -> Iterator[Fault]:
     condition="sourced",
     timing="inferred",
     source=f"{LOCAL}; how V1 refused is not known",
-    hint="A character or block device is a LocalDeviceResourceData.",
+    hint="For a character or block device, use LocalDeviceResourceData.",
 )
 def volume_under_dev(case: Case) -> Iterator[Fault]:
     """A volume's source may not be under /dev, except /dev/shm."""
@@ -190,7 +190,7 @@ def volume_under_dev(case: Case) -> Iterator[Fault]:
     phase="run",
     aws_text=_MOUNT.replace("<errno>", "invalid argument"),
     source=f"lra-cli.md (the text, for /var/run); {LOCAL} (all of /var)",
-    hint="Mount that directory at another place of the board, and make that place the volume.",
+    hint="Mount that directory elsewhere on the board as well, and use that path as the volume's source.",
 )
 def volume_under_var(case: Case) -> Iterator[Fault]:
     """A volume's source may not be under /var: mount it elsewhere first."""
@@ -210,8 +210,8 @@ def volume_destinations(case: Case) -> Iterator[Fault]:
         before, destination = first.setdefault(data.source_path, (resource, data.destination_path))
         if destination != data.destination_path:
             message = (
-                f"resource {resource.id}: volume source {data.source_path} has the destination {destination} already, "
-                f"in resource {before.id}"
+                f"resource {resource.id}: volume source {data.source_path} already has the destination "
+                f"{destination}, in resource {before.id}"
             )
             yield _fault(resource, "DestinationPath", message)
 
@@ -277,7 +277,7 @@ def _sources_below(case: Case, top: str, *, except_below: str | None = None) -> 
     for resource, data in case.of_kind(LocalVolume):
         path = data.source_path
         if below(path, top) and not (except_below and below(path, except_below)):
-            message = f"resource {resource.id}: a volume may not have its source in {top}, as {path} is"
+            message = f"resource {resource.id}: the source of a volume must not lie in {top}, as {path} does"
             yield _fault(resource, "SourcePath", message, path=path)
 
 

@@ -10,7 +10,7 @@ _TEXT = "RFC 8259, YAML 1.2; refused by this project, where readers differ"
 RULES: tuple[Rule, ...] = (
     reading_rule(
         "unreadable",
-        "The file can be read: text in UTF-8, JSON or YAML, within the limits of size and depth, of a known form.",
+        "The file can be read: it is UTF-8 text, JSON or YAML of a known form, within the limits of size and depth.",
         condition="ours",
         timing="ours",
         source="ours: a fault after which nothing more can be said",
@@ -74,7 +74,7 @@ RULES: tuple[Rule, ...] = (
     ),
     reading_rule(
         "ignore-unused",
-        "An ignore (`# edge-sim: ignore RULE reason`) silences something.",
+        "An ignore (`# edge-sim: ignore RULE reason`) suppresses at least one finding.",
         condition="ours",
         timing="ours",
         source="ours",

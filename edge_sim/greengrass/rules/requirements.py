@@ -117,7 +117,7 @@ def java(case: Case, facts: HostFacts) -> Iterator[Fault]:
     phase="run",
     severity="warning",
     source=f"{GUIDE}; lambda-functions.md: looked up on PATH by its exact name",
-    hint="Install it on the board, or link its name to the interpreter that is there, and list it in the profile.",
+    hint="Install it on the board, or link that name to an installed interpreter, and list it in the profile.",
 )
 def interpreters(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """The interpreter of a function's Lambda runtime is on the board, under the runtime's name."""
@@ -157,7 +157,7 @@ def default_accounts(case: Case, facts: HostFacts) -> Iterator[Fault]:
     hint="Set IsolationMode NoContainer for the group and its functions.",
 )
 def containers_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """A core in a Docker container runs functions without containers only."""
+    """A core in a Docker container runs functions only without containers."""
     for function in case.group.functions if "containers" in facts.unsupported else ():
         if case.contained(function):
             message = f"function {function.id}: a core in a Docker container starts no Greengrass containers"
@@ -190,7 +190,8 @@ def _unmet(facts: HostFacts, fact: str) -> list[Fault]:
     if requirement.state != "unmet":
         return []
     message = (
-        f"the board's {requirement.fact}: {requirement.has}; V1 needs {requirement.needs}, or {requirement.consequence}"
+        f"the board's {requirement.fact}: {requirement.has}; V1 needs {requirement.needs}; otherwise "
+        f"{requirement.consequence}"
     )
     return [Fault(path="$", message=message, aws_text=requirement.aws_text)]
 

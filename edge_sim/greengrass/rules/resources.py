@@ -41,15 +41,15 @@ def unique_ids(case: Case) -> Iterator[Fault]:
     timing="ours",
     severity="warning",
     source="botocore greengrass 2017-06-07: must be unique within a group; lra-cli.md says so of the Id only",
-    hint="Give each resource a name of its own.",
+    hint="Give each resource its own name.",
 )
 def unique_names(case: Case) -> Iterator[Fault]:
-    """A resource's Name is unique in the group, by the API reference; whether V1 refused another is not known."""
+    """By the API reference, a resource's Name is unique in the group; whether V1 refused a duplicate is not known."""
     first: dict[str, Resource] = {}
     for resource in case.group.resources:
         before = first.setdefault(resource.name, resource)
         if before is not resource and before.id != resource.id:
-            message = f"resource {resource.id}: its Name {resource.name!r} is that of resource {before.id} as well"
+            message = f"resource {resource.id}: its Name {resource.name!r} is also that of resource {before.id}"
             yield Fault(path=f"{resource.path}.Name", message=message, resource=resource.id)
 
 
@@ -63,7 +63,7 @@ def total(case: Case) -> Iterator[Fault]:
     """A group has at most 200 resources (setting: resources-per-group)."""
     count, allowed = len(case.group.resources), case.settings.quotas.resources_per_group
     if count > allowed:
-        yield Fault(path="$.Resources", message=f"the group has {count} resources, {allowed} are allowed")
+        yield Fault(path="$.Resources", message=f"the group has {count} resources; at most {allowed} are allowed")
 
 
 @rule(
@@ -72,10 +72,10 @@ def total(case: Case) -> Iterator[Fault]:
     timing="inferred",
     severity="note",
     source="AWS General Reference, Greengrass V1 quotas: 200; lra-cli.md: 50",
-    hint="--limit resources-per-group=50 holds the definition to the smaller number.",
+    hint="Use --limit resources-per-group=50 to enforce the smaller number.",
 )
 def total_disputed(case: Case) -> Iterator[Fault]:
-    """AWS's quota page allows 200 resources a group, lra-cli.md 50."""
+    """AWS's quota page allows 200 resources per group, lra-cli.md only 50."""
     count = len(case.group.resources)
     if 50 < count <= case.settings.quotas.resources_per_group:
         message = f"the group has {count} resources: the quota page allows 200, lra-cli.md 50"

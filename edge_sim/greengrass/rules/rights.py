@@ -74,10 +74,10 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
     source=f"{ML} (written to runtime.log)",
     since="1.10",
     on_core=True,
-    hint="Attach the resource, or give it a group of its own.",
+    hint="Attach the resource, or give it its own group.",
 )
 def shared_group(case: Case) -> Iterator[Fault]:
-    """A function may not reach a model only because its group is the model's owner group; root is not checked.
+    """A function must not reach a model only because its group is the model's owner group; root is not checked.
 
     Only a board (--profile) tells the GID of ggc_group, or of any other name.
     """
@@ -86,7 +86,8 @@ def shared_group(case: Case) -> Iterator[Fault]:
             yield _unattached(
                 function,
                 resource,
-                f"function {function.id} reaches model {resource.id} by its group {gid}, without being attached to it",
+                f"function {function.id} reaches model {resource.id} through its group {gid}, without being attached "
+                "to it",
             )
 
 
@@ -96,23 +97,28 @@ def shared_group(case: Case) -> Iterator[Fault]:
     timing="ours",
     severity="warning",
     phase="run",
-    source=f"ours: {ML} tells of the group that a function runs as; whether V1 looked at those that a device or "
-    "volume lends is not known",
-    hint="Attach the resource, or give it a group of its own.",
+    source=f"ours: {ML} describes only the group that a function runs as; whether V1 also looked at the groups that a "
+    "function gets for a device or volume is not known",
+    hint="Attach the resource, or give it its own group.",
 )
 def shared_local_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """A function reaches a model by the group that a device or volume lends it (AutoAddGroupOwner, GroupOwner).
+    """A function reaches a model through the group that it gets for a device or volume (AutoAddGroupOwner, GroupOwner).
 
     Unknown if that group is unknown.
     """
     for function, resource, gid, by in _reached(case, facts):
         model = f"model {resource.id}, which is not attached to it"
         if by == "loan":
-            text = f"function {function.id} reaches {model}, by the group {gid} that a device or volume lends it"
+            text = (
+                f"function {function.id} reaches {model}, through the group {gid} that it gets for a device or volume"
+            )
             yield _unattached(function, resource, text)
         elif by == "unknown loan":
             doubt = next(group_doubts(case.group, function, facts))
-            text = f"function {function.id} may reach {model}, by the group that a device or volume lends it: {doubt}"
+            text = (
+                f"function {function.id} may reach {model}, through the group that it gets for a device or volume: "
+                f"{doubt}"
+            )
             yield replace(_unattached(function, resource, text), unknown=True)
 
 

@@ -139,7 +139,7 @@ def cloud_subscriptions(case: Case) -> Iterator[Fault]:
     count = sum(entry.get("Source") == "cloud" for _, entry in entries(case, "Subscriptions"))
     allowed = case.settings.quotas.cloud_subscriptions_per_group
     if count > allowed:
-        message = f"{count} subscriptions have the source cloud, {allowed} are allowed"
+        message = f"{count} subscriptions have the source cloud; at most {allowed} are allowed"
         yield Fault(path="$.Subscriptions", message=message)
 
 
@@ -162,7 +162,10 @@ def subjects(case: Case) -> Iterator[Fault]:
         topic = str(entry.get("Subject") or "")
         length, slashes = len(topic.encode("utf-8", "replace")), topic.count("/")
         if (length > MAX_TOPIC_BYTES or slashes > MAX_SLASHES) and not is_open(topic):
-            message = f"subscription {entry.get('Id')}: its topic has {length} bytes and {slashes} slashes"
+            message = (
+                f"subscription {entry.get('Id')}: its topic has {length} bytes and {slashes} slashes; at most "
+                f"{MAX_TOPIC_BYTES} and {MAX_SLASHES} are allowed"
+            )
             yield Fault(path=f"{path}.Subject", message=message)
 
 
@@ -221,7 +224,7 @@ def entries(case: Case, name: str) -> Iterator[tuple[str, Mapping[str, object]]]
 def _too_many(case: Case, name: str, allowed: int) -> Iterator[Fault]:
     count = sum(1 for _ in entries(case, name))
     if count > allowed:
-        yield Fault(path=f"$.{name}", message=f"the group has {count} {name.lower()}, {allowed} are allowed")
+        yield Fault(path=f"$.{name}", message=f"the group has {count} {name.lower()}; at most {allowed} are allowed")
 
 
 def _parties(case: Case, key: str) -> Iterator[Fault]:

@@ -49,7 +49,7 @@ def quotas(texts: tuple[str, ...]) -> Quotas:
     for text in texts:
         name, _, number = text.partition("=")
         if name not in known or not (number.isascii() and number.isdigit()) or len(number) > 6:
-            hint = f"NAME=NUMBER with one of {', '.join(known)}."
+            hint = f"Use NAME=NUMBER, with one of the names {', '.join(known)}."
             raise UsageError(f"{text!r} is not a limit", hint=hint)
         changes[known[name]] = int(number)
     return replace(Quotas(), **changes)

@@ -120,7 +120,7 @@ def pinned(case: Case) -> Iterator[Fault]:
     phase="run",
     aws_text="Spool size should be at least 262144 bytes.",
     source=f"{TROUBLE}; gg-core.md",
-    hint="The core software does not start with it: leave GG_CONFIG_MAX_SIZE_BYTES out for 2.5 MB.",
+    hint="The core does not start with it. Leave GG_CONFIG_MAX_SIZE_BYTES out to use the default of 2.5 MB.",
 )
 def spool_size(case: Case) -> Iterator[Fault]:
     """The queue of GGCloudSpooler (GG_CONFIG_MAX_SIZE_BYTES) has at least 262144 bytes."""
@@ -162,7 +162,7 @@ def spool_versions(case: Case) -> Iterator[Fault]:
         for name, floor in _SINCE.items():
             if name in function.variables and case.version[:2] < floor:
                 this = ".".join(map(str, case.version[:2]))
-                message = f"function {function.id}: {name} needs GGC {floor[0]}.{floor[1]}, this is {this}"
+                message = f"function {function.id}: {name} needs GGC {floor[0]}.{floor[1]}; this core is {this}"
                 yield _environment(function, f"Variables.{name}", message)
 
 

@@ -85,7 +85,7 @@ def owner_setting(case: Case) -> Iterator[Fault]:
     for resource in case.group.resources:
         if resource.owner:
             path = f"{resource.data_path}.OwnerSetting"
-            message = f"resource {resource.id}: OwnerSetting needs GGC 1.10, this is {_text(case)}"
+            message = f"resource {resource.id}: OwnerSetting needs GGC 1.10; this core is {_text(case)}"
             yield Fault(path=path, message=message, resource=resource.id)
 
 
@@ -107,7 +107,7 @@ def run_as(case: Case) -> Iterator[Fault]:
 def default_identity(case: Case) -> Iterator[Fault]:
     """RunAs in the group's DefaultConfig needs GGC 1.8."""
     if case.group.default_config.run_as != RunAs():
-        message = f"the group's default RunAs needs GGC 1.8, this is {_text(case)}"
+        message = f"the group's default RunAs needs GGC 1.8; this core is {_text(case)}"
         yield Fault(path="$.DefaultConfig.Execution.RunAs", message=message)
 
 
@@ -128,7 +128,7 @@ def stream_manager(case: Case) -> Iterator[Fault]:
     """Stream manager needs GGC 1.10."""
     for function in case.group.functions:
         if STREAM_MANAGER.fullmatch(function.arn):
-            message = f"function {function.id}: stream manager needs GGC 1.10, this is {_text(case)}"
+            message = f"function {function.id}: stream manager needs GGC 1.10; this core is {_text(case)}"
             yield Fault(path=f"{function.path}.FunctionArn", message=message, function=function.id)
 
 
@@ -136,7 +136,7 @@ def stream_manager(case: Case) -> Iterator[Fault]:
 def connectors(case: Case) -> Iterator[Fault]:
     """Connectors need GGC 1.7."""
     for path, entry in entries(case, "Connectors"):
-        message = f"connector {entry.get('Id')} needs GGC 1.7, this is {_text(case)}"
+        message = f"connector {entry.get('Id')} needs GGC 1.7; this core is {_text(case)}"
         yield Fault(path=path, message=message)
 
 
@@ -152,7 +152,7 @@ def known_runtimes(case: Case) -> Iterator[Fault]:
     """A function's runtime is one that V1 had."""
     for function, runtime in _runtimes(case):
         if runtime not in _RUNTIMES:
-            yield _runtime_fault(function, f"runtime {runtime} was never V1's")
+            yield _runtime_fault(function, f"V1 never supported runtime {runtime}")
 
 
 @rule(
@@ -168,7 +168,9 @@ def runtimes(case: Case) -> Iterator[Fault]:
     for function, runtime in _runtimes(case):
         floor = _RUNTIMES.get(runtime, (1, 0))
         if case.version[:2] < floor:
-            yield _runtime_fault(function, f"runtime {runtime} needs GGC {floor[0]}.{floor[1]}, this is {_text(case)}")
+            yield _runtime_fault(
+                function, f"runtime {runtime} needs GGC {floor[0]}.{floor[1]}; this core is {_text(case)}"
+            )
 
 
 @rule(
@@ -188,7 +190,8 @@ def models_without_container(case: Case) -> Iterator[Fault]:
             kind = a.resource.data.kind.type_name
             yield Fault(
                 path=a.path,
-                message=f"function {a.function.id}: model {a.resource.id} without container needs GGC 1.10, this is "
+                message=f"function {a.function.id}: model {a.resource.id} without a container needs GGC 1.10; this "
+                "core is "
                 f"{_text(case)}",
                 resource=a.resource.id,
                 function=a.function.id,
@@ -202,13 +205,13 @@ def models_without_container(case: Case) -> Iterator[Fault]:
     timing="inferred",
     source="access-ml-resources.md; the text is not known for these versions",
     until="1.9",
-    hint="Say ro or rw in the function's ResourceAccessPolicies.",
+    hint="Set Permission to ro or rw in the function's ResourceAccessPolicies.",
 )
 def permission_required(case: Case) -> Iterator[Fault]:
     """Up to GGC 1.9 a containerised function states its permission for each model."""
     for a in case.models:
         if a.contained and not a.policy.permission:
-            message = f"function {a.function.id} states no Permission for model {a.resource.id}"
+            message = f"function {a.function.id} sets no Permission for model {a.resource.id}"
             yield Fault(path=a.path, message=message, resource=a.resource.id, function=a.function.id)
 
 
@@ -228,14 +231,14 @@ def _runtime_fault(function: Function, message: str) -> Fault:
 def _resources(case: Case, needs: Callable[[Resource], bool], floor: str) -> Iterator[Fault]:
     for resource in case.group.resources:
         if needs(resource):
-            message = f"resource {resource.id} needs GGC {floor}, this is {_text(case)}"
+            message = f"resource {resource.id} needs GGC {floor}; this core is {_text(case)}"
             yield Fault(path=resource.data_path, message=message, resource=resource.id)
 
 
 def _functions(case: Case, needs: Callable[[Function], bool], what: str, floor: str, key: str) -> Iterator[Fault]:
     for function in case.group.functions:
         if needs(function):
-            message = f"function {function.id}: {what} needs GGC {floor}, this is {_text(case)}"
+            message = f"function {function.id}: {what} needs GGC {floor}; this core is {_text(case)}"
             yield Fault(path=f"{function.path}.FunctionConfiguration.{key}", message=message, function=function.id)
 
 

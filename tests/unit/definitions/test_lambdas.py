@@ -94,7 +94,7 @@ def test_the_group_s_own_override_counts(tmp_path: Path) -> None:
     (told,) = judge(read(path), {}).errors
     assert told.position is not None
     assert (told.finding.message, "python4" in path.read_text().splitlines()[told.position.line - 1]) == (
-        "function f: runtime python4 was never V1's",
+        "function f: V1 never supported runtime python4",
         True,
     )
 

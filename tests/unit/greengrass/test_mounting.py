@@ -36,17 +36,17 @@ def told(destination: str, *, source: str = "/srv", sysfs: bool | None = None, o
 @pytest.mark.parametrize(
     ("destination", "why"),
     [
-        ("/lambda/x", f"/lambda/x is not in {CODE}, which is mounted read-only at /lambda"),
-        ("/lambda/data/x", f"/lambda/data/x is not in {CODE}, which is mounted read-only at /lambda"),
+        ("/lambda/x", f"/lambda/x does not exist in {CODE}, which is mounted read-only at /lambda"),
+        ("/lambda/data/x", f"/lambda/data/x does not exist in {CODE}, which is mounted read-only at /lambda"),
         ("/lambda/main.py", "/srv, a directory, cannot be mounted on /lambda/main.py, a file"),
         ("/etc/hosts", "/srv, a directory, cannot be mounted on /etc/hosts, a file"),
-        ("/outer/x", "/outer/x is not in /srv/readings, which is mounted read-only at /outer"),
-        ("/proc/x", "nothing is mounted in the container's own /proc, as /proc/x would be"),
-        ("/proc", "nothing is mounted in the container's own /proc, as /proc would be"),
-        ("/runtime", "nothing is mounted in the container's own /runtime, as /runtime would be"),
-        ("/runtime/python", "nothing is mounted in the container's own /runtime, as /runtime/python would be"),
+        ("/outer/x", "/outer/x does not exist in /srv/readings, which is mounted read-only at /outer"),
+        ("/proc/x", "cannot mount /proc/x: /proc belongs to the container itself"),
+        ("/proc", "cannot mount /proc: /proc belongs to the container itself"),
+        ("/runtime", "cannot mount /runtime: /runtime belongs to the container itself"),
+        ("/runtime/python", "cannot mount /runtime/python: /runtime belongs to the container itself"),
         ("/srv/circle/x", "/srv/circle/x: too many levels of symbolic links"),
-        ("/srv/link/x", "nothing is mounted in the container's own /proc, as /srv/link/x would be"),
+        ("/srv/link/x", "cannot mount /srv/link/x: /proc belongs to the container itself"),
     ],
 )
 def test_a_mount_without_a_place_keeps_the_function_from_starting(destination: str, why: str) -> None:
@@ -67,7 +67,7 @@ def test_what_may_be_written_to_gets_its_mount_points() -> None:
 
 def test_the_boards_sys_is_the_containers_own_with_access_to_it() -> None:
     assert told("/sys/x", sysfs=True) == (
-        "function f does not start: nothing is mounted in the container's own /sys, as /sys/x would be"
+        "function f does not start: cannot mount /sys/x: /sys belongs to the container itself"
     )
 
 

@@ -25,7 +25,7 @@ def test_reasons_stand_below_a_path_where_there_is_one() -> None:
     assert "/models/digits" in lines
     assert "the core returns a secret only to functions it is attached to" in lines
     assert "None" not in lines
-    assert "writing is not judged: what a function in a container writes there stays in its own overlay" in lines
+    assert "writing is not checked: whatever a function in a container writes there stays in its overlay" in lines
 
 
 def test_many_rows_that_say_the_same_are_one_line_unless_one_function_is_asked_about(tmp_path: Path) -> None:

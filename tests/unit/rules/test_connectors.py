@@ -77,7 +77,10 @@ def test_a_parameter_of_another_version_is_told() -> None:
 def test_a_group_without_containers_takes_the_connectors_that_run_without_one() -> None:
     topic = {"DefaultSNSArn": "arn:aws:sns:eu-west-1:123456789012:alarms"}
     no = "NoContainer"
-    assert "container only" in judged(connector("DeviceDefender", 3), mode=no)["connector-no-container"].message
+    assert (
+        "only in a Greengrass container"
+        in judged(connector("DeviceDefender", 3), mode=no)["connector-no-container"].message
+    )
     assert "from version 4" in judged(connector("SNS", 3, **topic), mode=no)["connector-no-container"].message
     assert "IsolationMode" in judged(connector("SNS", 4, **topic), mode=no)["connector-no-container"].message
     assert "connector-no-container" not in judged(connector("SNS", 4, **topic, IsolationMode=no), mode=no)

@@ -81,4 +81,4 @@ def test_phases_that_the_guide_or_the_api_has_otherwise_are_not_called_sourced()
 
 
 def test_what_the_ml_tutorial_says_of_sys_is_named() -> None:
-    assert "ml-console.md enables it without container" in run("access-sysfs")
+    assert "ml-console.md enables it without a container" in run("access-sysfs")
