@@ -322,14 +322,14 @@ def _archives() -> Iterator[Row]:
         ("time-that-is-no-number.tar.gz", "Go refuses it, others ignore it"),
         ("device-number-that-is-none.tar.gz", "Go refuses it, others ignore it"),
         ("link-packed-on-fat.zip", "a symbolic link for 7-Zip, and a file for others"),
-        ("link-packed-on-vms.zip", "Info-ZIP alone reads"),
+        ("link-packed-on-vms.zip", "only Info-ZIP reads"),
         ("link-packed-on-darwin.zip", "a symbolic link for Go, and a file for others"),
     ):
         yield Row(
             right="readers differ: refused, and they are named", argv=("check-archive", name), status=3, says=(part,)
         )
     for name, part in (
-        ("hard-link-to-a-link.tar.gz", "it leads to a different file than in Go and Python"),
+        ("hard-link-to-a-link.tar.gz", "it leads to a different file than with Go and Python"),
         ("link-by-way-of-nothing.tar.gz", "by way of nowhere, which is not a directory in the archive"),
     ):
         yield Row(

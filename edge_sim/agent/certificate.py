@@ -79,7 +79,7 @@ def _set_id(root: Path, emulator: str | None) -> tuple[bool | None, str]:
     """Try whether a copy of ``id`` with the set-group-id bit gets the file's group; with the reason if not."""
     program = shutil.which("id")
     if program is None or Path(program).resolve().name == "busybox":  # busybox gives such rights back at once
-        return None, "not checked: there is no program to try it with"
+        return None, "not checked: no program is available to try it with"
     try:
         with tempfile.TemporaryDirectory(dir=inside(root, "/tmp"), prefix=".set-id-") as place:
             copy = Path(shutil.copy(program, place))

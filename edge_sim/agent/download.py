@@ -220,13 +220,13 @@ def _check_answer(where: str, answer: HttpResponse, part: _Part, size: int) -> N
         raise answer.refusal()
     encoding = answer.header("Content-Encoding") or "identity"
     if encoding != "identity":
-        raise HttpError(f"{where}: it comes encoded as {encoding[:40]!r}, which was not requested")
+        raise HttpError(f"{where}: the response is encoded as {encoding[:40]!r}, which was not requested")
     etag = _strong(answer.header("ETag") or "")
     if answer.status == 200:
         part.restart()
         length = answer.header("Content-Length")
         if length is not None and length != str(size):
-            raise HttpError(f"{where}: it has {length[:20]} bytes, {size} were announced", status=200)
+            raise HttpError(f"{where}: it has {length[:20]} bytes, but {size} were announced", status=200)
     elif answer.header("Content-Range") != f"bytes {part.received}-{size - 1}/{size}":
         part.restart()
         raise HttpError(f"{where}: the server sent a different range than requested", status=206, retryable=True)

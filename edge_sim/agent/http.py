@@ -245,7 +245,7 @@ def _redirection(url: str, answer: HttpResponse) -> str:
     before, after = urlsplit(url), urlsplit(target)
     same = (before.hostname, before.port) == (after.hostname, after.port)
     if not same or after.scheme not in (before.scheme, "https"):
-        raise HttpError(f"{shown(url)}: redirected to another place, {shown(target)}", status=answer.status)
+        raise HttpError(f"{shown(url)}: redirected to another origin, {shown(target)}", status=answer.status)
     return target
 
 

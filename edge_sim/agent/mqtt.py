@@ -220,7 +220,9 @@ class _PahoChannel:
         self._awaited.discard(mid)
         if worst >= REFUSED:
             self._connected_at = None
-            client.give_up("the broker refused a subscription: its rules do not let this client hear its topics")
+            client.give_up(
+                "the broker refused a subscription: its rules do not let this client receive messages on its topics"
+            )
             self._tell(client.given_up)
         elif not self._awaited:
             self._up()
@@ -247,9 +249,10 @@ class _PahoChannel:
 
     def _pushed_out(self) -> str:
         return (
-            f"the broker closed the connection {PUSHED_OUT} times soon after it was made: another client is connected "
+            f"the broker closed the connection {PUSHED_OUT} times soon after it was opened: another client is "
+            "connected "
             f"as {self._id!r} (a broker allows one connection per client id), or the broker's rules forbid what this "
-            "one does; stop the other board, or give it a thing of its own"
+            "one does; stop the other board, or give it its own thing"
         )
 
     def _on_failure(self, reason: str) -> None:

@@ -158,7 +158,7 @@ class AgentSupervisor:
             return None
         trial["starts"] += 1
         if trial["starts"] > MAX_STARTS:
-            self.give_up(trial, f"was cut off {MAX_STARTS} times")
+            self.give_up(trial, f"was interrupted {MAX_STARTS} times")
             return None
         self.say_if_it_fails(lambda: write_trial(self.gg, trial))
         return trial

@@ -49,7 +49,7 @@ def _show(tls: ssl.SSLContext, certificate: str, key: str) -> None:
     except ssl.SSLError as error:
         why = "is not the certificate's key" if error.reason == "KEY_VALUES_MISMATCH" else "cannot be read as PEM"
         if b"ENCRYPTED" in Path(key).read_bytes():
-            why = "is encrypted, and nobody is here to enter its passphrase"
+            why = "is encrypted, and the agent cannot ask for its passphrase"
         raise UsageError(f"{certificate}, {key}: the private key {why}") from error
     except OSError as error:
         raise UsageError(f"{error.filename or certificate}: cannot be read: {error.strerror}") from error
@@ -73,4 +73,4 @@ def distrust(error: ssl.SSLCertVerificationError) -> str:
     if error.verify_code != NOT_YET_VALID:
         return str(error.verify_message)
     here = time.strftime("%Y-%m-%d", time.gmtime())  # no minutes: the same reason is said once
-    return f"this board's clock says {here}, which is before the certificate begins: set the clock"
+    return f"this board's clock says {here}, which is before the certificate becomes valid; set the clock"

@@ -144,7 +144,9 @@ class _Reader:
         except ValueError as error:
             raise self.wrong(name, str(error)) from error
         if parts.scheme != "http" or not parts.hostname:
-            raise self.wrong(name, f"{url!r} is not like http://HOST:PORT", "Other proxies are not simulated.")
+            raise self.wrong(
+                name, f"{url!r} does not have the form http://HOST:PORT", "Other proxies are not simulated."
+            )
         return Proxy(
             host=parts.hostname,
             port=port,

@@ -39,7 +39,7 @@ def refuse_running(config: AgentConfig, root: Path, processes: Iterable[Sequence
         if top is not None and not _simulated(top, pid) and _shares(top, config, own):
             raise UnsupportedEnvironmentError(
                 f"the V1 core at {top} runs as the thing {config.thing}: a broker allows one connection per client id",
-                hint=f"Stop it ({top / BELOW.core}/greengrassd stop), or give the agent a thing of its own: "
+                hint=f"Stop it ({top / BELOW.core}/greengrassd stop), or give the agent its own thing: "
                 "edge-sim cloud certs THING --out DIR",
             )
 

@@ -156,7 +156,7 @@ def test_two_boards_with_one_certificate_take_turns_and_say_so(world: World) -> 
     boards = [Connection(world.mqtt_port, world, shown, "twin") for _ in range(2)]
     with closing(boards[0].channel), closing(boards[1].channel):
         for board in boards:
-            changes = board.until("the broker closed the connection 3 times soon after it was made")
+            changes = board.until("the broker closed the connection 3 times soon after it was opened")
             assert "another client is connected as 'twin'" in changes[-1]
     assert all(board.attempts[:4] == [0, 0, 1, 2] for board in boards)
 

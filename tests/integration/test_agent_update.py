@@ -173,7 +173,7 @@ def test_what_the_board_cannot_take_is_rejected_before_it_is_started(here: World
         other = here.cloud.update_job("other", good("1.3.0"), version="1.3.0", software="ota_agent")
         status, details = here.cloud.end_of(wrong)
         assert status == "REJECTED"
-        assert "the build is for x86_64, this board is armv7l" in details["reason"]
+        assert "the build is for x86_64, but this board is armv7l" in details["reason"]
         assert "older than 1.10.0" in here.cloud.end_of(older)[1]["reason"]
         assert "this agent cannot replace the software ota_agent" in here.cloud.end_of(other)[1]["reason"]
         assert here.cloud.jobs.execution(THING, wrong).started_at is None

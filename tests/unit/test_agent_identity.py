@@ -112,7 +112,7 @@ def test_crypto_ports_and_proxy_of_a_core_are_read(tmp_path: Path) -> None:
         ({"iotMqttPort": "8883"}, {}, "coreThing.iotMqttPort: '8883' is not a number"),
         ({}, {"crypto": {"caPath": "pkcs11:object=ca"}}, r"crypto.caPath: 'pkcs11:object=ca' is not a file:/// URI"),
         ({}, {"crypto": {"principals": []}}, "crypto.principals: not an object"),
-        ({"networkProxy": {"proxy": {"url": "https://p:1"}}}, {}, "networkProxy.proxy.url: 'https://p:1' is not like"),
+        ({"networkProxy": {"proxy": {"url": "https://p:1"}}}, {}, "networkProxy.proxy.url: 'https://p:1' does not"),
     ],
 )
 def test_a_wrong_key_of_a_core_is_named(
@@ -163,7 +163,7 @@ def test_files_that_cannot_be_shown_are_named(issued: Path, tmp_path: Path) -> N
     os.mkfifo(pipe)
     empty.touch()
     cases = {
-        (ca, certificate, str(sealed)): "is encrypted, and nobody is here to enter its passphrase",
+        (ca, certificate, str(sealed)): "is encrypted, and the agent cannot ask for its passphrase",
         (ca, certificate, str(pipe)): "pipe: cannot be read: not a regular file",
         (ca, str(pipe), key): "pipe: cannot be read: not a regular file",
         (str(pipe), certificate, key): r"pipe: cannot be read as CA certificates \(not a regular file\)",
@@ -183,7 +183,11 @@ def test_files_that_cannot_be_shown_are_named(issued: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("begin_days", "end_days", "why"),
     [
-        (1, 2, r"this board's clock says \d{4}-\d\d-\d\d, which is before the certificate begins: set the clock"),
+        (
+            1,
+            2,
+            r"this board's clock says \d{4}-\d\d-\d\d, which is before the certificate becomes valid; set the clock",
+        ),
         (-2, -1, "certificate has expired"),
     ],
 )

@@ -105,7 +105,7 @@ def test_debian_standing_in_for_openwrt_is_told_by_its_libc() -> None:
         ("groups", {"groups": {**ZERO.groups, "render2": 1234}}),
         ("groups", {"groups": {**ZERO.groups, "video": 45}}),
         ("users", {"users": {"root": (0, 0)}}),
-        ("set-id bits", {"set_id": None, "set_id_reason": "not checked: no program to try it with"}),
+        ("set-id bits", {"set_id": None, "set_id_reason": "not checked: no program is available to try it with"}),
         ("protected_symlinks", {"links": {"protected_hardlinks": "1"}}),
         ("umask", {"umask": 0o077}),
         ("kernel", {"kernel": "6.1.0"}),

@@ -252,7 +252,7 @@ XML = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Request ha
         (
             ok(BODY, status="302 Found", headers="Location: http://169.254.169.254/latest/meta-data\r\n"),
             302,
-            "another place, http://169.254.169.254",
+            "another origin, http://169.254.169.254",
             1,
         ),
         (
@@ -261,7 +261,7 @@ XML = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Request ha
             "example.org/x",
             1,
         ),
-        (ok(BODY, status="302 Found", headers="Location: file:///etc/passwd\r\n"), 302, "another place", 1),
+        (ok(BODY, status="302 Found", headers="Location: file:///etc/passwd\r\n"), 302, "another origin", 1),
         (ok(BODY, status="302 Found", headers="Location: /again\r\n"), None, "more than 3 redirects", 1),
     ],
 )

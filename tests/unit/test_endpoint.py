@@ -39,9 +39,9 @@ def ask(endpoint: Endpoint, method: str, path: str, body: bytes = b"", token: st
     [
         ("GET", "/2016-11-01/credentialprovider/", 501, "credentials of the group's role are not simulated"),
         ("POST", "/2016-11-01/cloudwatch/logs/", 501, "not simulated"),
-        ("GET", "/2016-11-01/functions/a/b", 404, "there is nothing at GET"),
-        ("PUT", "/2016-11-01/functions/a", 404, "there is nothing at PUT"),
-        ("GET", "/latest/meta-data", 404, "there is nothing at"),
+        ("GET", "/2016-11-01/functions/a/b", 404, "nothing is served at GET"),
+        ("PUT", "/2016-11-01/functions/a", 404, "nothing is served at PUT"),
+        ("GET", "/latest/meta-data", 404, "nothing is served at"),
         ("PUT", "/2016-11-01/functions/a/initialized", 400, "the body cannot be read: not JSON"),
         ("GET", "/2016-11-01/functions/a/work", 410, "must exit"),
     ],

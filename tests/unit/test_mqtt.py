@@ -184,7 +184,7 @@ def test_two_boards_of_one_name_are_told_of_each_other_and_do_not_fight(broker: 
     with closing(boards[0].channel), closing(boards[1].channel):
         for board in boards:
             changes = [board.change()]
-            while not changes[-1].startswith("the broker closed the connection 3 times soon after it was made"):
+            while not changes[-1].startswith("the broker closed the connection 3 times soon after it was opened"):
                 changes.append(board.change())
             assert "another client is connected as 'twin'" in changes[-1]
             assert changes.count("connected") == 3

@@ -156,7 +156,7 @@ def test_openssls_own_forms_of_keys(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
-        (["genrsa", "1024"], "has 1024 bits, at least 2048 are needed"),
+        (["genrsa", "1024"], "has 1024 bits; at least 2048 are needed"),
         (["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], "not an RSA key"),
         (["genrsa", "-aes128", "-passout", "pass:word", "2048"], "in PEM form without a password"),
     ],

@@ -131,7 +131,7 @@ def test_a_new_agent_that_takes_the_board_down_is_given_up_after_three_starts(bo
     assert [line.split()[0] for line in board.started()] == [NEW] * supervise.MAX_STARTS + [OLD]
     trial = supervise.read_trial(str(board.gg))
     assert trial is not None
-    assert trial["failed"] == f"the OTA agent {NEW} was cut off 3 times"
+    assert trial["failed"] == f"the OTA agent {NEW} was interrupted 3 times"
 
 
 def test_the_way_back_needs_no_disk_that_can_be_written(board: Board) -> None:

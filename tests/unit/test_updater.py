@@ -125,8 +125,8 @@ def test_a_build_that_dies_while_it_is_watched_ends_on_the_old_one(boards: list[
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"architecture": "aarch64"}, "the build is for aarch64, this board is armv7l"),
-        ({"operatingSystem": "openwrt"}, "the build is for openwrt, this board runs raspbian"),
+        ({"architecture": "aarch64"}, "the build is for aarch64, but this board is armv7l"),
+        ({"operatingSystem": "openwrt"}, "the build is for openwrt, but this board runs raspbian"),
         ({"version": "1.9.4"}, "version 1.9.4 is older than 1.10.0"),
         ({"version": "1.10.0-RC4"}, "is older than 1.10.0"),
         ({"software": "ota_agent"}, "this agent cannot replace the software ota_agent"),
@@ -169,9 +169,9 @@ def test_a_board_without_the_update_agents_commands_rejects_updates_in_aws_words
 @pytest.mark.parametrize(
     ("architecture", "operating_system", "wrong"),
     [
-        ("x86_64", "raspbian", "is for x86_64, this board is armv7l"),
-        ("aarch64", "openwrt", "is for aarch64, this board is armv7l"),
-        ("armv7l", "openwrt", "needs musl (/lib/ld-musl-armhf.so.1), this board has glibc"),
+        ("x86_64", "raspbian", "is for x86_64, but this board is armv7l"),
+        ("aarch64", "openwrt", "is for aarch64, but this board is armv7l"),
+        ("armv7l", "openwrt", "needs musl (/lib/ld-musl-armhf.so.1), but this board has glibc"),
     ],
 )
 def test_a_build_of_another_processor_or_c_library_is_refused_before_the_old_core_is_stopped(
@@ -213,7 +213,7 @@ def test_what_aws_requires_of_a_board_fails_before_anything_is_touched(
     board.updater.work()
     assert board.jobs.get(JOB)["status"] == "FAILED"
     reason = board.jobs.get(JOB)["details"]["reason"]
-    assert re.match(r"STAGE: NO_SPACE: [\d,]+ bytes are free, an update needs [\d,]+\. ", reason)
+    assert re.match(r"STAGE: NO_SPACE: [\d,]+ bytes are free, but an update needs [\d,]+\. ", reason)
     assert reason.endswith("The Greengrass core must have at least 400 MB of disk space available in local storage.")
     board = new_board(boards, tmp_path)
     configure(board, coreThing={"networkProxy": {"proxy": {"url": "https://proxy:1100"}}})
@@ -537,7 +537,7 @@ def test_a_roll_back_whose_version_does_not_start_brings_up_the_last_good_one(
         board.updater.work()
     job = board.jobs.get(JOB)
     assert (job["status"], board.running(), board.releases.current()) == ("FAILED", older, older)
-    assert job["details"]["reason"].endswith(f"ROLLBACK_FAILED: {OLD} does not start, {older} runs instead")
+    assert job["details"]["reason"].endswith(f"ROLLBACK_FAILED: {OLD} does not start; {older} runs instead")
     assert f"{OLD} failed (" in job["details"]["core"]
     assert job["details"]["core"].endswith(f"{older} running")
     board.guard.look()

@@ -28,7 +28,7 @@ class ArchiveVerdict:
     """The verdict on a package. ``kind`` and ``sha256`` are None where the reading ended before they were known.
 
     ``entries`` counts headers, ``unpacked_bytes`` what came out, headers included. With ``complete`` false the reading
-    stopped at the last fault, and there may be more behind it.
+    stopped at the last fault, and there may be more after it.
     """
 
     kind: Kind | None

@@ -39,7 +39,7 @@ REPACK = "repack it from plain files and directories, for example: tar -czf mode
 RENAME = "rename it, and pack again"
 
 _WHERE = "in the scenario or the agent's configuration"
-COPYING = f"have copies made of them: --links copy, or packages: {{links: copy}} {_WHERE}"
+COPYING = f"copy their targets instead: --links copy, or packages: {{links: copy}} {_WHERE}"
 
 _AGAIN = "copy or download it again, or repack it"
 

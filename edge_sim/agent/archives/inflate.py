@@ -119,7 +119,7 @@ def _trailer(rest: bytes, raw: Stream, checksum: int, size: int) -> None:
     following = rest[8:] or raw.read(2)
     if following.startswith(_MAGIC):
         brief = "it consists of several gzip streams, one after the other"
-        raise ArchiveError("TRAILING", brief, hint="make one of them: zcat OLD.tar.gz | gzip > NEW.tar.gz")
+        raise ArchiveError("TRAILING", brief, hint="merge them: zcat OLD.tar.gz | gzip > NEW.tar.gz")
     if following:
         raise ArchiveError("TRAILING", "there is data after the end of its gzip stream")
 
@@ -152,7 +152,7 @@ def _text(raw: Stream, limit: int) -> bytes:
             "LIMIT_SIZE", f"its gzip header is larger than {limit:,} bytes", hint=raising("extension_bytes")
         )
     if end < 0:
-        brief = f"the name or comment in its gzip header is longer than {_LONGEST_TEXT - 1} bytes: Go refuses it"
+        brief = f"the name or comment in its gzip header is longer than {_LONGEST_TEXT - 1} bytes, which Go refuses"
         raise ArchiveError("LIMIT_SIZE", brief, hint="compress it again, without a name: gzip -n")
     return raw.read(end + 1)
 

@@ -75,7 +75,10 @@ def no_directory(path: Parts, link: Link, missing: Parts) -> ArchiveError:
 def no_earlier_file(path: Parts, link: Link) -> ArchiveError:
     """Return the error about a hard link to what does not come before it."""
     label, where = escaped("/".join(path)), escaped("/".join(link.to))
-    brief = f"{label} is a hard link to {where}, which does not come before it: tar and bsdtar cannot make it"
+    brief = (
+        f"{label} is a hard link to {where}, which does not precede it in the archive, so tar and bsdtar cannot "
+        "create it"
+    )
     return ArchiveError("LINK", brief, member=label, hint=_HINT)
 
 
@@ -83,8 +86,8 @@ def moved(path: Parts, link: Link) -> ArchiveError:
     """Return the error about a hard link to a symbolic link of another directory."""
     label, where = escaped("/".join(path)), escaped("/".join(link.to))
     brief = (
-        f"{label} is a hard link to the symbolic link {where}: made by tar or bsdtar, it leads to a different file "
-        "than in Go and Python"
+        f"{label} is a hard link to the symbolic link {where}: unpacked by tar or bsdtar, it leads to a different "
+        "file than with Go and Python"
     )
     return ArchiveError("LINK", brief, member=label, hint=_HINT)
 

@@ -133,7 +133,7 @@ def _text(raw: bytes) -> str:
     if text.isascii() and text.isprintable():
         return text
     if any(unicodedata.category(c) in _HIDDEN_CATEGORIES for c in text):
-        raise _refused(raw, "has control characters or invisible ones", hint=RENAME)
+        raise _refused(raw, "has control or invisible characters", hint=RENAME)
     if unicodedata.normalize("NFC", text) != text:
         raise _refused(raw, "is not in Unicode's composed form (NFC)", hint=_CONVERT.format("utf8", " --nfc"))
     return text

@@ -117,7 +117,7 @@ def open_directory(path: Path) -> int:
         except OSError as error:
             why = error.strerror or "cannot be opened"
             raise ArchiveError(
-                "DESTINATION", f"{path}: not a directory to unpack to: {why} at {part}", hint=None
+                "DESTINATION", f"{path}: cannot unpack to this directory: {why} at {part}", hint=None
             ) from error
         finally:
             os.close(descriptor)

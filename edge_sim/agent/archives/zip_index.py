@@ -85,7 +85,7 @@ def extras(blob: bytes, label: str) -> Mapping[int, bytes]:
         if len(value) < size or tag in fields:
             raise ArchiveError("DAMAGED", f"an extra field of {label} is damaged or repeated", member=label)
         if tag == _LIBARCHIVE:
-            brief = f"bsdtar alone reads the extra field “xl” of {label}, and may make a link of it"
+            brief = f"only bsdtar reads the extra field “xl” of {label}, and it may create a link from it"
             raise ArchiveError("CONFLICT", brief, member=label)
         fields[tag] = value
         at += _EXTRA.size + size

@@ -149,7 +149,7 @@ def _kind(entry: ZipEntry, limits: Limits) -> Kind:
     is_directory = entry.name.endswith(b"/")
     kind = stat.S_IFMT(entry.attributes >> 16)
     if entry.host not in _HOSTS:
-        brief = f"{entry.label} was packed on a system (number {entry.host}) whose attributes Info-ZIP alone reads"
+        brief = f"{entry.label} was packed on a system (number {entry.host}) whose attributes only Info-ZIP reads"
         raise ArchiveError("UNSUPPORTED", brief, member=entry.label)
     if kind == stat.S_IFLNK and entry.host == _LINUX:
         return _link(entry, limits)

@@ -83,7 +83,7 @@ def decoded_group(content: bytes | str) -> Group:
 def in_the_way(path: str) -> EdgeSimError:
     """Return the error for a path that a deployment needs and somebody else has."""
     return UnsupportedEnvironmentError(
-        f"{path}: is in the way: no deployment created it", hint="Move it away, then try again; it was not touched."
+        f"{path}: is in the way, and no deployment created it", hint="Move it away, then try again; it was not touched."
     )
 
 

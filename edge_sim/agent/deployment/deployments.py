@@ -107,7 +107,7 @@ class Deployments:
                 str(deployment[key]) for key in ("DeploymentId", "DocumentUrl", "StatusUrl")
             )
         except KeyError as error:
-            self._log.write("ERROR", "A deployment without a member was ignored.", member=str(error))
+            self._log.write("ERROR", "An incomplete deployment was ignored.", member=str(error))
             return
         if self._last is None or self._last[0] != id_:
             if self._begun != id_:

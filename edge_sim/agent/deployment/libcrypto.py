@@ -96,7 +96,7 @@ def _rsa(pem: bytes, what: str) -> Iterator[_Run]:
         size, length = ctypes.c_size_t(), ctypes.c_size_t(len(data))
         _check(step(context, None, ctypes.byref(size), data, length))
         if size.value * 8 < MIN_RSA_BITS:
-            raise CryptoError(f"the core's key has {size.value * 8} bits, at least {MIN_RSA_BITS} are needed")
+            raise CryptoError(f"the core's key has {size.value * 8} bits; at least {MIN_RSA_BITS} are needed")
         out = ctypes.create_string_buffer(size.value)
         _check(step(context, out, ctypes.byref(size), data, length))
         return out.raw[: size.value]

@@ -99,7 +99,7 @@ def _read(place: Path) -> Mapping[str, object]:
 def private_key(root: Path, greengrass_root: str) -> bytes:
     """Return the core's RSA key in PEM form. Raises UnsupportedEnvironmentError when there is none."""
     path = coreconfig.read(root, greengrass_root).private_key
-    hint = "Name one in config.json (coreThing.keyPath); openssl genrsa -out FILE 2048 makes one."
+    hint = 'Name one in config.json (coreThing.keyPath); "openssl genrsa -out FILE 2048" creates one.'
     if path is None:
         raise UnsupportedEnvironmentError("config.json names no private key, which local secrets need", hint=hint)
     try:

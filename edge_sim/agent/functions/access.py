@@ -27,7 +27,7 @@ from edge_sim.greengrass.process import FunctionProcess, function_process
 from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rows import AccessRow, Answer, Probe
 
-NOT_STORED = "its value arrives with a deployment; no core was asked for it here"
+NOT_STORED = "its value arrives with a deployment, and no core was asked for it here"
 NOT_ATTACHED = "the core returns a secret only to functions it is attached to"
 
 

@@ -167,7 +167,13 @@ class DeployedFunctions:
         try:
             self._messages.put_nowait((topic, payload))
         except queue.Full:
-            self._log.write("WARN", "A message was not delivered.", source=CLOUD, topic=topic, reason="too many wait")
+            self._log.write(
+                "WARN",
+                "A message was not delivered.",
+                source=CLOUD,
+                topic=topic,
+                reason="too many messages are waiting",
+            )
 
     def _route(self) -> None:
         while not self._closed:

@@ -186,7 +186,7 @@ class _Request(BaseHTTPRequestHandler):
         if self.command == "POST" and self.path.startswith("/edge-sim/functions/"):
             return self._call(unquote(self.path.removeprefix("/edge-sim/functions/")))
         if not self.path.startswith(_BASE):
-            raise Refusal(404, f"there is nothing at {self.path}")
+            raise Refusal(404, f"nothing is served at {self.path}")
         service, _, rest = self.path.removeprefix(_BASE).partition("/")
         if service in _NOT_SIMULATED:
             raise Refusal(501, _NOT_SIMULATED[service])
@@ -202,7 +202,7 @@ class _Request(BaseHTTPRequestHandler):
         }
         step = steps.get((self.command, what)) if service == "functions" else None
         if step is None:
-            raise Refusal(404, f"there is nothing at {self.command} {self.path}")
+            raise Refusal(404, f"nothing is served at {self.command} {self.path}")
         return step(arn)
 
     def _invoke(self, arn: str) -> None:

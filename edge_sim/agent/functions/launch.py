@@ -97,7 +97,7 @@ def command(
         return [place, *arguments], (f"{name} stands in for {runtime}, which is not on the board's PATH",)
     running = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
     if not inside(root, running).is_file():
-        raise UnsupportedEnvironmentError(f"neither {runtime} nor {running} is there below {root}")
+        raise UnsupportedEnvironmentError(f"neither {runtime} nor {running} exists below {root}")
     version = ".".join(map(str, sys.version_info[:2]))
     return [running, *arguments], (f"python{version} stands in for {runtime}, which is not on the board's PATH",)
 

@@ -184,7 +184,7 @@ def _mount(view: ContainerView, merged: Path, mount: Mount) -> None:
     target = inside(merged, mount.destination)
     own = containers_own("/" + target.relative_to(merged).as_posix(), sysfs=view.sysfs)
     if own:
-        raise OSError(errno.EINVAL, f"nothing is mounted in the container's own {own}", mount.destination)
+        raise OSError(errno.EINVAL, f"{own} belongs to the container itself", mount.destination)
     _show(view, merged, mount)
 
 

@@ -231,7 +231,7 @@ class Worker:
             state = f"signal: {'killed' if number == signal.SIGKILL else signal.Signals(number).name}"
             self._site.log.write("ERROR", "Worker is ungracefully killed.", **members, state=state)
         if peak is not None:
-            return f"it used {peak} KB, its MemorySize is {size} KB; the process was killed"
+            return f"it used {peak} KB, but its MemorySize is {size} KB; the process was killed"
         if self._killed:
             return f"{self._killed}; the process was killed"
         if status < 0 or number in list(signal.Signals):

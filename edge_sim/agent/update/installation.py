@@ -309,6 +309,6 @@ def _check_digest(path: Path, update: UpdateDocument) -> None:
     with path.open("rb") as file:
         digest, size = sha256(file), file.tell()
     if size != update.size:
-        raise UpdateError(f"the download has {size:,} bytes, the job says {update.size:,}")
+        raise UpdateError(f"the download has {size:,} bytes, but the job says {update.size:,}")
     if digest != update.sha256:
         raise UpdateError("the download's SHA-256 is not the one in the job")

@@ -107,7 +107,7 @@ class Journal:
             record = _decode(content)
             if record is not None:
                 return record
-            self._on_trouble(f"{path}: damaged, not used")
+            self._on_trouble(f"{path}: damaged, so it is not used")
         return None
 
     def holder(self, job: str, execution: int) -> str:

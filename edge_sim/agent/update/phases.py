@@ -220,7 +220,7 @@ class Phases:
         versions = after_roll_back(target.installation.releases, task.record)
         running = target.installation.roll_back(task.record.old, partial(target.watch.bring_up, versions))
         if running != task.record.old:
-            raise UpdateError(f"{task.record.old} does not start, {running} runs instead")
+            raise UpdateError(f"{task.record.old} does not start; {running} runs instead")
 
     def _target(self, task: Task) -> UpdateTarget:
         return self._targets[task.record.software]

@@ -23,11 +23,13 @@ def check(build: Path, board: BoardIdentity) -> None:
             continue
         name = path.relative_to(build)
         if elf.machine != machine:
-            raise UpdateError(f"{name} in the build is for {_machine(elf.machine)}, this board is {board.architecture}")
+            raise UpdateError(
+                f"{name} in the build is for {_machine(elf.machine)}, but this board is {board.architecture}"
+            )
         loader = interpreter(path)
         found = "musl" if "ld-musl" in loader else "glibc"
         if loader and found != libc:
-            raise UpdateError(f"{name} in the build needs {found} ({loader}), this board has {libc}")
+            raise UpdateError(f"{name} in the build needs {found} ({loader}), but this board has {libc}")
 
 
 def _machine(number: int) -> str:

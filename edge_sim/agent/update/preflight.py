@@ -38,9 +38,9 @@ class BoardIdentity:
 def objection(update: UpdateDocument, board: BoardIdentity, current: str | None) -> str | None:
     """Return why the job is to be rejected, or None. An equal version is no objection (there is nothing to do)."""
     if update.architecture != board.architecture:
-        return f"the build is for {update.architecture}, this board is {board.architecture}"
+        return f"the build is for {update.architecture}, but this board is {board.architecture}"
     if update.operating_system != board.operating_system:
-        return f"the build is for {update.operating_system}, this board runs {board.operating_system}"
+        return f"the build is for {update.operating_system}, but this board runs {board.operating_system}"
     if board.missing_tools:
         return f"the board lacks {', '.join(board.missing_tools)}. {TOOLS}{', '.join(UPDATE_TOOLS)}"
     if current is None:
@@ -54,7 +54,7 @@ def check_board(gg: Path, *, needed: int = FREE_BYTES_NEEDED) -> None:
     """Check that an update can be carried out now. Raises UpdateError."""
     free = shutil.disk_usage(gg).free
     if free < needed:
-        raise UpdateError(f"NO_SPACE: {free:,} bytes are free, an update needs {needed:,}. {DISK_SPACE}")
+        raise UpdateError(f"NO_SPACE: {free:,} bytes are free, but an update needs {needed:,}. {DISK_SPACE}")
     core = _config(gg).get("coreThing")
     if isinstance(core, dict) and core.get("networkProxy"):
         raise UpdateError(f"config.json has a networkProxy. {PROXY}")

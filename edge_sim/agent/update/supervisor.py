@@ -76,7 +76,7 @@ class Supervisor(Runner):
             status, said = self._run(version, self.software.start, self._start_limit_s or self._configured_limit_s())
             running = self.running()
             if status != 0 or running is None:
-                said = said or f"no {self.software.name} is running after it"
+                said = said or f"no {self.software.name} is running afterwards"
                 why = "; ".join(filter(None, (said, self._confinement.breach())))
                 raise CoreError(f"{' '.join(self.software.start)}: {why}")
         except CoreError:
