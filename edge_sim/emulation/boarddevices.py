@@ -78,7 +78,7 @@ def _backed(plain: BoardDevice, device: Device, backing: DeviceBacking, profile:
     if backing.size_kib is not None:
         _refuse_other(device, "block", "only a block device has a size")
         if not 0 < backing.size_kib <= BLOCK_LIMIT_KIB:
-            raise _error(device.path, f"a block device is of 1 KiB to {BLOCK_LIMIT_KIB >> 20} GiB")
+            raise _error(device.path, f"the size of a block device must be 1 KiB to {BLOCK_LIMIT_KIB >> 20} GiB")
         return replace(plain, backing="loop", peer="silent", size_kib=backing.size_kib)
     return replace(plain, backing="host", peer="silent", host=_node(device, backing.host))
 
@@ -93,7 +93,9 @@ def _lines(path: str, file: Path) -> tuple[str, ...]:
 def _frames(path: str, folder: Path) -> tuple[str, ...]:
     files = sorted(str(file.resolve()) for file in folder.iterdir() if file.is_file())
     if not any(Path(file).stat().st_size for file in files):
-        raise _error(path, f"{folder} holds no frame", "Frames are files, in the order of their names")
+        raise _error(
+            path, f"{folder} holds no frames", "Put frames there as files; they are used in the order of their names"
+        )
     if len(files) > FRAMES_LIMIT:
         raise _error(path, f"{folder} holds more than {FRAMES_LIMIT} frames")
     return tuple(files)
@@ -106,13 +108,13 @@ def _node(device: Device, host: Path | None) -> str:
     except OSError as error:
         raise _error(device.path, f"{host} on this machine: {error.strerror}") from error
     if (stat.S_ISCHR(mode), stat.S_ISBLK(mode)) != (device.type == "char", device.type == "block"):
-        raise _error(device.path, f"{host} on this machine is no {device.type} device")
+        raise _error(device.path, f"{host} on this machine is not a {device.type} device")
     return str(host)
 
 
 def _refuse_other(device: Device, kind: Literal["char", "block"], rule: str) -> None:
     if device.type != kind:
-        raise _error(device.path, f"{rule}, this is a {device.type} device")
+        raise _error(device.path, f"{rule}, but this is a {device.type} device")
 
 
 def _names(paths: Sequence[str] | dict[str, Device]) -> str:

@@ -176,7 +176,7 @@ def _refuse_file(path: str, item: Item, own: Mapping[str, Item]) -> None:
         )
     there = own.get(path)
     if there and there.type != item.type:
-        raise InvalidDefinitionError(f"{item.path}: cannot lay a {item.type} where the board has a {there.type}")
+        raise InvalidDefinitionError(f"{item.path}: cannot place a {item.type} where the board has a {there.type}")
 
 
 def _refuse_below_files(items: Mapping[str, Item]) -> None:

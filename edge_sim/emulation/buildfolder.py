@@ -50,7 +50,7 @@ def pack(folder: Path, software: Software, version: str) -> bytes:
         path = folder / name
         if not path.is_file() or path.is_symlink() or not path.stat().st_mode & 0o100:
             raise InvalidDefinitionError(
-                f"{path}: no executable file",
+                f"{path}: not an executable file",
                 hint=f"A build of {software} has {' and '.join(form.needed)}; boards refuse others.",
             )
     top = f"{form.parent}/{form.prefix}{version}"

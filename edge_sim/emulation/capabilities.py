@@ -138,19 +138,19 @@ def judge(mode: Mode, proven: Mapping[str, bool], failures: Mapping[Mode, str]) 
 def _why_not_better(mode: Mode, failures: Mapping[Mode, str]) -> tuple[str, str]:
     attempts = "; ".join(failures.values())
     if mode == "single" and not failures and id_map():
-        return "this board was asked to have one id only", "Leave the mode to edge-sim."
+        return "this board was requested with a single id", "Leave the mode to edge-sim."
     if os.geteuid() == 0:
         return (
-            f"root may not do it here ({attempts or 'ids outside the container'})",
+            f"root is not permitted to do it here ({attempts or 'ids outside the container'})",
             "In Docker: docker run --cap-add SYS_ADMIN --security-opt apparmor=unconfined …",
         )
     for switch, blocked, command in _SWITCHES:
         if mode == "plain" and _sysctl(switch) == blocked:
-            return f"this kernel keeps user namespaces from plain users ({switch})", f"As root: {command}"
+            return f"this kernel denies user namespaces to ordinary users ({switch})", f"As root: {command}"
     if mode == "plain" and _NO_NAMESPACE in failures.get("single", ""):
         return (
             f"the kernel refuses it here ({failures['single']}), as it does in every chroot and in many containers",
-            "Run as root, or outside of the chroot or container. (uidmap does not help there.)",
+            "Run as root, or outside the chroot or container. (uidmap does not help there.)",
         )
     if lacks := lacking_ids():
         return lacks

@@ -38,7 +38,7 @@ def certificate_for(board: Shell, profile: DeviceProfile) -> list[CertificateRow
         rows = JsonObject.parse(result.stdout).children("certificate", CertificateRow.from_json)
     except ValueError as error:
         raise UnsupportedEnvironmentError(
-            f"{profile.name}: the board gave no certificate (status {result.returncode})",
+            f"{profile.name}: the board returned no certificate (status {result.returncode})",
             details=result.stderr.strip()[-2000:] or None,
         ) from error
     return list(rows)

@@ -210,6 +210,6 @@ def _refuse_loopback(broker: str) -> None:
     host = urlsplit(broker).hostname or ""
     if host in ("localhost", "::1") or host.startswith("127."):
         raise UsageError(
-            f"{broker}: a container does not reach this machine's loopback",
+            f"{broker}: a container cannot reach this machine's loopback",
             hint="Start the cloud where boards reach it (edge-sim cloud serve --bind docker), or name another address.",
         )

@@ -103,7 +103,7 @@ def cgroups(file: Path) -> HostCheck:
     names = {name for line in lines for name in line.split(":")[1].split(",")}
     if {"memory", "devices"} <= names:
         return _row("cgroups", "ok", "v1", REAL_CORE)
-    fix = "Boards here do without. For V1: systemd.unified_cgroup_hierarchy=0 at the kernel's start."
+    fix = "Simulated boards do not need it. For V1, boot the kernel with systemd.unified_cgroup_hierarchy=0."
     return _row("cgroups", "different", "v2" if lines else "none", REAL_CORE, fix)
 
 
@@ -128,8 +128,8 @@ def local_boards() -> HostCheck:
         fix = error.hint or "Run as root, or use --driver docker."
         return _row(name, "missing", error.details or error.brief, "local", fix)
     if proves.everything:
-        how = {"root": "made by root", "mapped": "in a user namespace"}.get(mode, mode)
-        return _row(name, "ok", f"a board was made, {how}", "local")
+        how = {"root": "as root", "mapped": "in a user namespace"}.get(mode, mode)
+        return _row(name, "ok", f"created a board {how}", "local")
     first = proves.missing[0]
     lacking = ", ".join(item.claim for item in proves.missing)
     return _row(name, "missing", f"no {lacking}: {first.reason}", "local", first.help)
@@ -161,7 +161,7 @@ def _interpreter(qemu: str, architecture: str, registered: Mapping[str, engine.I
     state = f"QEMU {engine.qemu_version(entry) or 'of unknown version'}, flags {entry.flags}"
     if entry.honours_set_id:
         return _row(qemu, "ok", state, purpose)
-    fix = "None: boards run with no-new-privileges, which ignores them as well."
+    fix = "Not needed: boards run with no-new-privileges, which ignores set-id bits as well."
     return _row(qemu, "different", f"{state}: no C, set-id bits are ignored", purpose, fix)
 
 

@@ -49,7 +49,7 @@ def test_a_package_is_installed_configured_and_purged_without_a_trace(client: An
         do("/opt/edge-sim/bundle/bin/edge-sim agent --help")  # compiles modules, which dpkg does not know
         do("cd /opt/edge-sim/bundle && sha256sum --quiet --check sums")
         refused = do("sh /opt/edge-sim/bundle/install.sh --remove", 2)
-        assert "it is a Debian package here: apt-get purge edge-sim-agent removes it" in refused
+        assert "the agent is installed as a Debian package; remove it with apt-get purge edge-sim-agent" in refused
         do("dpkg --remove edge-sim-agent")
         assert do("ls /opt/edge-sim").split() == ["agent.json", "greengrass"]
         do("dpkg --purge edge-sim-agent")

@@ -56,7 +56,7 @@ def test_a_disk_that_fills_up_is_one_sentence(
     assert all(FULL in sentence for sentence in sentences), sentences
     assert "Traceback" not in done.stdout + done.stderr
     kept = moment.startswith("2")
-    assert ("but for the bundle in /opt/edge-sim/bundle-of-runs." in done.stderr) == (kept and status == 6)
+    assert ("except for the bundle in /opt/edge-sim/bundle-of-runs." in done.stderr) == (kept and status == 6)
     left = ["edge-sim", "bundle-of-runs"] if kept else []
     assert shell(small, "cd /opt && find . -mindepth 1 -maxdepth 2 -not -name filler -printf '%f\\n'").split() == left
     assert [line for line in everything(small) if "/run/count" not in line] == [

@@ -96,7 +96,7 @@ def test_what_is_there_is_not_built_again(image: str, architecture: str, client:
     said: list[str] = []
     assert images.build(architecture, None, said.append, client) == image
     assert client.images.get(image).id == before
-    assert said == [f"{architecture}: {image} exists, nothing to do"]
+    assert said == [f"{architecture}: {image} already exists"]
 
 
 @pytest.fixture
@@ -211,4 +211,4 @@ def test_base_images_a_second_time_makes_nothing(client: Any) -> None:
         pytest.skip("not all four bases are there; make base-images")
     argv = [sys.executable, "-m", "edge_sim.emulation.containers.baseimages"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=True)
-    assert done.stdout.count("exists, nothing to do") == len(ARCHITECTURES)
+    assert done.stdout.count("already exists") == len(ARCHITECTURES)

@@ -140,7 +140,7 @@ def rows(board: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.usefixtures("unchanged")
 def test_a_board_over_ssh_gives_the_rows_of_a_simulated_one(ssh: Ssh, simulated: Simulated) -> None:
     over_ssh = _like_a_simulated_one(ssh, "ssh://debian", simulated("x86_64"))
-    assert "/srv/meter is the board's own: the scenario's was not put over it" in over_ssh["notes"]
+    assert "/srv/meter is the board's own; it was not replaced by the scenario's" in over_ssh["notes"]
 
 
 @pytest.mark.parametrize("architecture", OTHERS)
@@ -266,10 +266,10 @@ def test_the_bundle_is_brought_again_only_where_it_is_damaged(ssh: Ssh, debian: 
 def test_a_run_is_kept_on_the_board_until_it_is_put_back(ssh: Ssh, debian: DockerBoard, quick: str) -> None:
     done = ssh.edge_sim("run", quick, "--board", "ssh://debian", "--yes", "--keep", "--format", "json")
     notes = json.loads(done.stdout)["boards"][0]["notes"]
-    assert any(note.startswith("the run stays in /opt/edge-sim/run, with its journal; to put the ") for note in notes)
+    assert any(note.startswith("the run stays in /opt/edge-sim/run, with its journal; to restore ") for note in notes)
     assert debian.exec(["test", "-e", f"{ROOT}/ggc/deployment/group/group.json"]).returncode == 0
     assert _state(debian)[1] == 0, "none of its processes"
-    assert "another run is on the board, or was cut off there" in refused(ssh, quick, "ssh://debian")
+    assert "is in progress on the board or was interrupted there" in refused(ssh, quick, "ssh://debian")
     ssh.edge_sim("board", "restore", "ssh://debian")
 
 
@@ -356,7 +356,7 @@ def test_a_board_that_cannot_be_trusted_or_changed_is_left_alone(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"tmpfs": {"/opt": "size=5m"}}, "the board has 5 MiB free, and a run needs "),
+        ({"tmpfs": {"/opt": "size=5m"}}, "the board has 5 MiB free, but a run needs "),
         (
             {"read_only": True},
             "nothing can be created on the board: mkdir: can't create ",
@@ -397,7 +397,7 @@ def test_two_runs_on_one_board_do_not_meet_and_a_killed_agent_is_told(
     first = ssh.start("run", quick, "--board", "ssh://debian", "--yes", "--format", "json")
     _until(lambda: debian.exec(["test", "-e", "/opt/edge-sim/run/greengrass/ggc/var/state/agent.lock"]).returncode == 0)
     first.send_signal(signal.SIGSTOP)
-    assert "another run is on the board, or was cut off there: that of " in refused(ssh, quick, "ssh://debian")
+    assert "another run, by " in refused(ssh, quick, "ssh://debian")
     _until(lambda: "killed" in debian.exec(["sh", "-c", _KILL]).stdout)
     first.send_signal(signal.SIGCONT)
     out, err = first.communicate(timeout=120)

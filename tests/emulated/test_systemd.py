@@ -93,7 +93,7 @@ def test_the_service_starts_comes_back_and_is_taken_away_without_a_trace(client:
     first = process()
     do(f"kill -9 {first}")
     _until(lambda: process() not in ("0", first) and running())
-    assert "the service edge-sim-agent is started; its log: journalctl -u edge-sim-agent" in do(INSTALL)
+    assert "started the service edge-sim-agent; its log: journalctl -u edge-sim-agent" in do(INSTALL)
     _until(running)
     do("rm -r /tmp/edge-sim")
     assert "removed /opt/edge-sim and its service" in do("sh /opt/edge-sim/bundle/install.sh --remove")

@@ -100,7 +100,7 @@ def test_a_build_of_the_ota_agent_is_one_of_a_folder_or_the_agent_itself(tmp_pat
     folder = tmp_path / "ota_agent_v1.4.0"
     folder.mkdir()
     agent = ("build", "--software", "ota_agent")
-    assert "ggc-ota: no executable file" in refused(*agent, str(folder)).brief
+    assert "ggc-ota: not an executable file" in refused(*agent, str(folder)).brief
     (folder / "ggc-ota").write_text("#!/bin/sh\n")
     (folder / "ggc-ota").chmod(0o755)
     output = tmp_path / "agent.tar.gz"

@@ -13,7 +13,7 @@ from tests.unit.test_bundle import SHELLS, board, texts
 __all__ = ["board"]
 pytestmark = [pytest.mark.root, needs.mounts]
 INSTALL = '$1 "$2" --thing core --broker mqtt://127.0.0.1:1'
-CANNOT = "opt/edge-sim cannot be written: it needs at most 45 MB, on a file system that is not read-only"
+CANNOT = "opt/edge-sim cannot be written: the agent needs up to 45 MB on a writable file system"
 LISTING = 'find "$DESTDIR/opt" -type f | sort | xargs -r sha256sum'
 
 

@@ -238,7 +238,7 @@ def test_the_callers_umask_changes_nothing_on_the_board() -> None:
 def test_a_file_in_the_way_of_the_core_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     laid = BoardFile(path="/greengrass/ggc/deployment/group/group.json", copy=tmp_path / "folder")
-    with pytest.raises(InvalidDefinitionError, match=f"^{laid.path}: cannot lay a directory where"):
+    with pytest.raises(InvalidDefinitionError, match=f"^{laid.path}: cannot place a directory where"):
         LocalBoard(BoardSpec(profile=PI, files=[laid], core="1.10.0")).__enter__()
 
 
@@ -371,7 +371,7 @@ def test_a_kept_directory_stays(tmp_path: Path) -> None:
         board.exec(["touch", "/home/pi/file"], inside=True)
     assert (where / "home" / "pi" / "file").exists()
     assert not list((where / "usr").iterdir()), "a mount is still there"
-    with pytest.raises(UsageError, match="empty or a new directory"):
+    with pytest.raises(UsageError, match="empty or new directory"):
         LocalBoard(BoardSpec(profile=PI), where)
     # Its root owns files of subordinate ids.
     with LocalBoard(BoardSpec(profile=PI, binds={"/srv/kept": tmp_path})) as board:

@@ -19,8 +19,8 @@ from edge_sim.errors import UsageError
     [
         ("nonsense", "not like mqtt://host:port"),
         ("http://10.0.0.1:1883", "not like mqtt://host:port"),
-        ("mqtt://localhost:1883", "does not reach this machine's loopback"),
-        ("mqtts://127.0.1.1", "does not reach this machine's loopback"),
+        ("mqtt://localhost:1883", "cannot reach this machine's loopback"),
+        ("mqtts://127.0.1.1", "cannot reach this machine's loopback"),
     ],
 )
 def test_a_broker_that_no_container_reaches_is_refused_at_once(

@@ -178,7 +178,7 @@ def test_a_bind_does_not_cover_what_a_local_board_has_of_this_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(machine, "_shared", lambda: [Bind(source="/usr", path="/opt/python", read_only=True)])
-    with pytest.raises(UsageError, match="/opt/python there is this machine's"):
+    with pytest.raises(UsageError, match="there, /opt/python is this machine's"):
         local_plan(PI, binds={"/opt": tmp_path})
 
 
@@ -215,9 +215,9 @@ def test_a_path_through_a_link_of_the_board_lies_where_the_link_leads() -> None:
         (BoardFile(path="/bin/python3"), "/usr/bin/python3 is managed"),
         (BoardFile(path="/dev/shm/x"), "/dev is managed"),
         (BoardFile(path="/lib"), "/lib is managed"),
-        (BoardFile(path="/etc/passwd"), "cannot lay a directory where the board has a file"),
+        (BoardFile(path="/etc/passwd"), "cannot place a directory where the board has a file"),
         (BoardFile(path="/etc/passwd/x"), "/etc/passwd there is a file"),
-        (BoardFile(path="/home/pi", copy=Path(__file__)), "cannot lay a file where the board has a directory"),
+        (BoardFile(path="/home/pi", copy=Path(__file__)), "cannot place a file where the board has a directory"),
         (BoardFile(path="/srv/x", copy=Path(os.devnull)), "only files, folders and links"),
     ],
 )
@@ -244,13 +244,13 @@ def test_lines_belong_to_a_serial_device(tmp_path: Path) -> None:
     ("path", "given", "said"),
     [
         ("/dev/nothing", {"size_kib": 4}, "has no device there"),
-        ("/dev/video0", {"size_kib": 4}, "only a block device has a size, this is a char device"),
-        ("/dev/mmcblk0", {"size_kib": 0}, "of 1 KiB to 64 GiB"),
-        ("/dev/mmcblk0", {"size_kib": 65 << 20}, "of 1 KiB to 64 GiB"),
+        ("/dev/video0", {"size_kib": 4}, "only a block device has a size, but this is a char device"),
+        ("/dev/mmcblk0", {"size_kib": 0}, "must be 1 KiB to 64 GiB"),
+        ("/dev/mmcblk0", {"size_kib": 65 << 20}, "must be 1 KiB to 64 GiB"),
         ("/dev/mmcblk0", {"frames": Path("frames")}, "frames come out of a character device"),
         ("/dev/video0", {"frames": Path("none")}, "holds no frame"),
-        ("/dev/mmcblk0", {"host": Path("/dev/null")}, "/dev/null on this machine is no block device"),
-        ("/dev/video0", {"host": Path("/etc/passwd")}, "/etc/passwd on this machine is no char device"),
+        ("/dev/mmcblk0", {"host": Path("/dev/null")}, "/dev/null on this machine is not a block device"),
+        ("/dev/video0", {"host": Path("/etc/passwd")}, "/etc/passwd on this machine is not a char device"),
         ("/dev/video0", {"host": Path("/dev/gone")}, "/dev/gone on this machine: No such file"),
     ],
 )

@@ -192,7 +192,7 @@ def test_a_link_of_the_scenarios_into_usr_is_laid_as_well(tmp_path: Path) -> Non
 def test_files_that_the_engine_covers_with_its_own_are_noted(tmp_path: Path) -> None:
     (tmp_path / "hosts").touch()
     hosts = BoardFile(path="/etc/hosts", copy=tmp_path / "hosts")
-    assert list(tree.notes(plan(PI3, files=[hosts]))) == ["/etc/hosts is the engine's own, not the scenario's"]
+    assert list(tree.notes(plan(PI3, files=[hosts]))) == ["/etc/hosts is the Docker engine's, not the scenario's"]
     assert list(tree.notes(plan(PI3))) == []
 
 

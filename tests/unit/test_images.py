@@ -209,8 +209,8 @@ def test_bases_that_cannot_be_are_refused_before_an_engine_is_asked(tmp_path: Pa
     cut.write_bytes(cut.read_bytes()[:20_000])
     cases = {
         tmp_path / "missing.tar": "No such file",
-        text: "no root file system",
-        cut: "no root file system",
+        text: "not a root file system",
+        cut: "not a root file system",
         root_tar(tmp_path / "data.tar", "w", b"x", "etc/passwd"): "holds no program",
         root_tar(tmp_path / "arm64.tar.gz", "w:gz", elf(183)): r"another processor \(ELF machine 183\)",
     }
@@ -386,7 +386,7 @@ def test_a_base_is_made_once_and_kept_by_its_content(tools: Path, cache: Path) -
 
     (tools / "mmdebstrap").unlink()
     assert bases.make("armv6l", said.append) == made
-    assert "nothing to do" in said[-1]
+    assert "already exists" in said[-1]
     assert {path.name for path in cache.iterdir()} == {made.path.name, older.path.name}
 
 
@@ -400,7 +400,7 @@ def test_a_user_without_a_cache_is_told_how_to_name_one(monkeypatch: pytest.Monk
     monkeypatch.delenv("EDGE_SIM_CACHE")
     monkeypatch.setattr(bases, "user_cache", lambda: None)
     assert bases.cached("armv6l") is None
-    with pytest.raises(UnsupportedEnvironmentError, match="no place to keep base images") as caught:
+    with pytest.raises(UnsupportedEnvironmentError, match="cannot keep base images") as caught:
         bases.make("armv6l", quiet)
     assert "EDGE_SIM_CACHE" in (caught.value.hint or "")
 
@@ -447,7 +447,7 @@ def test_a_strict_umask_of_the_caller_does_not_get_into_a_base(tools: Path) -> N
 @needs.namespaces_of_root
 def test_a_base_that_fails_leaves_nothing_and_says_why(tools: Path, cache: Path) -> None:
     program(tools / "mmdebstrap", 'echo half >"${@: -2:1}"; echo "E: Unable to fetch some archives" >&2; exit 25')
-    with pytest.raises(UnsupportedEnvironmentError, match="made no base for armv7l") as caught:
+    with pytest.raises(UnsupportedEnvironmentError, match="built no base for armv7l") as caught:
         bases.make("armv7l", quiet)
     assert "Unable to fetch" in (caught.value.details or "")
     assert not [*cache.iterdir()]

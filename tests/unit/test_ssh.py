@@ -73,7 +73,7 @@ def test_the_users_own_boards_are_those_of_a_file(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"ssh://bench-3\nbench-4\n", "boards:2: bench-4: not ssh://[USER@]HOST[:PORT]"),
+        (b"ssh://bench-3\nbench-4\n", "boards:2: bench-4: expected ssh://[USER@]HOST[:PORT]"),
         (b"\xff\xfe", "boards: not a text file (byte 0 is not UTF-8)"),
     ],
 )

@@ -70,7 +70,7 @@ _SCRIPTS = {
 #!/bin/sh
 set -e
 if [ "$1" = install ] && [ -e /opt/edge-sim/bundle/about ]; then
-    echo "install.sh has installed the agent here: sh /opt/edge-sim/bundle/install.sh --remove takes it away first" >&2
+    echo "install.sh has installed the agent here; remove it first: sh /opt/edge-sim/bundle/install.sh --remove" >&2
     exit 1
 fi
 """,
@@ -88,7 +88,7 @@ fi
 #!/bin/sh
 set -e
 if [ -d /opt/edge-sim/run ]; then
-    echo "a run of edge-sim is on this board, or was cut off: edge-sim board restore puts it back first" >&2
+    echo "a run of edge-sim is in progress on this board, or was interrupted; end it first: edge-sim board restore" >&2
     exit 1
 fi
 if [ -d /run/systemd/system ]; then

@@ -71,16 +71,16 @@ stop() {
 
 remove() {
     if [ -e "$PACKAGED" ]; then
-        fail "it is a Debian package here: apt-get purge edge-sim-agent removes it" 2
+        fail "the agent is installed as a Debian package; remove it with apt-get purge edge-sim-agent" 2
     fi
     if [ -d "$TOP/run" ]; then
-        fail "a run of edge-sim is on this board, or was cut off: edge-sim board restore ssh://… puts it back first"
+        fail "a run of edge-sim is in progress on this board, or was interrupted; end it first: edge-sim board restore ssh://…"
     fi
     stop
     trap '' HUP INT TERM
     rm -f "$UNIT" "$SCRIPT" || fail "the service edge-sim-agent could not be removed"
     [ ! -e "$TOP/made" ] || above=yes
-    rm -rf "$TOP" || fail "$TOP could not be removed whole"
+    rm -rf "$TOP" || fail "$TOP could not be removed completely"
     [ -z "$above" ] || rmdir "${TOP%/*}" 2>/dev/null
     service forget
     echo "removed $TOP and its service"
@@ -128,9 +128,9 @@ END
 
 install() {
     here=$(cd "$(dirname "$0")" && pwd -P) || fail "cannot find the folder of this script"
-    [ -f "$here/about" ] || fail "$here is not a whole bundle: unpack the archive and run the install.sh in it"
+    [ -f "$here/about" ] || fail "$here is not a complete bundle: unpack the archive and run the install.sh in it"
     if [ -e "$PACKAGED" ] && [ "$here" != "$TOP/bundle" ]; then
-        fail "it is a Debian package here: install a newer package, or run $TOP/bundle/install.sh" 2
+        fail "the agent is installed as a Debian package: install a newer package, or run $TOP/bundle/install.sh" 2
     fi
     for file in "$CONFIG" "$CAFILE" "$CERTIFICATE" "$KEY"; do
         [ -z "$file" ] || { [ -f "$file" ] && [ -r "$file" ]; } || fail "$file: no such file, or it cannot be read" 2
@@ -138,17 +138,17 @@ install() {
     config=$(configuration) || fail "$CONFIG cannot be read" 2
     root=$(root_of "$config")
     case $root in
-    *\\* | */../* | */..) fail "greengrassRoot $root: neither .. nor \\ may be in it" 2 ;;
+    *\\* | */../* | */..) fail "greengrassRoot $root must contain neither .. nor \\" 2 ;;
     /opt/edge-sim/?*) ;;
-    *) fail "greengrassRoot ${root:-/greengrass} may be a V1 core's: name one below /opt/edge-sim" 2 ;;
+    *) fail "greengrassRoot ${root:-/greengrass} may be a V1 core's; name a directory below /opt/edge-sim" 2 ;;
     esac
     [ -d "${TOP%/*}" ] || above=yes
     trap interrupted HUP INT TERM
-    prepare || { undo; fail "$TOP cannot be written: it needs at most 45 MB, on a file system that is not read-only"; }
+    prepare || { undo; fail "$TOP cannot be written: the agent needs up to 45 MB on a writable file system"; }
     works
     stop
     trap '' HUP INT TERM
-    replace || fail "$TOP cannot be written; run this again when it can"
+    replace || fail "$TOP cannot be written; run this again once it can"
     case $INIT in
     systemd)
         if [ ! -e "$PACKAGED" ]; then
@@ -161,13 +161,13 @@ install() {
         chmod 755 "$SCRIPT"
         log="logread -e edge-sim" ;;
     esac
-    service start || fail "it is installed, but the service edge-sim-agent does not start; its log: $log"
+    service start || fail "the agent is installed, but the service edge-sim-agent does not start; its log: $log"
     echo "installed $(sed -n 's/^version=//p' "$TOP/bundle/about") in $TOP"
     if [ "$INIT" = none ]; then
-        echo "neither systemd nor procd here; start it by your own means:"
+        echo "this board has neither systemd nor procd; start the agent yourself:"
         echo "  /opt/edge-sim/bundle/bin/edge-sim agent run --root / --config /opt/edge-sim/agent.json"
     else
-        echo "the service edge-sim-agent is started; its log: $log"
+        echo "started the service edge-sim-agent; its log: $log"
     fi
 }
 
@@ -234,7 +234,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-case $THING in *[!a-zA-Z0-9:_-]*) fail "--thing $THING: only a-z, A-Z, 0-9, : _ and - can be in a thing's name" 2 ;; esac
+case $THING in *[!a-zA-Z0-9:_-]*) fail "--thing $THING: the name of a thing may hold only a-z, A-Z, 0-9, : _ and -" 2 ;; esac
 case $BROKER in
 '' | mqtt://?* | mqtts://?*) ;;
 *) fail "--broker $BROKER: neither mqtt://HOST:PORT nor mqtts://HOST:PORT" 2 ;;
@@ -243,7 +243,7 @@ esac
 [ -z "$KEY" ] || [ -n "$CERTIFICATE" ] || usage
 [ -n "$REMOVE$CONFIG" ] || { [ -n "$THING" ] && [ -n "$BROKER" ]; } || usage
 if [ -z "${DESTDIR:-}" ] && [ "$(id -u)" != 0 ]; then
-    fail "it needs root: sudo sh $0 …"
+    fail "root is needed: sudo sh $0 …"
 fi
 INIT=$(init_system)
 if [ -n "$REMOVE" ]; then remove; else install; fi

@@ -49,8 +49,10 @@ class DebianPackage:
         Raises UnsupportedEnvironmentError when it is not what the archive has signed.
         """
         if _digest(self.file) != self.digest:
-            hint = "Remove it, try again."
-            raise UnsupportedEnvironmentError(f"{self.file}: not what Debian's archive has signed", hint=hint)
+            hint = "Remove it and try again."
+            raise UnsupportedEnvironmentError(
+                f"{self.file}: does not match what Debian's archive has signed", hint=hint
+            )
         done = run(["dpkg-deb", "--fsys-tarfile", str(self.file)], timeout=LIMIT_S)
         files: dict[str, File] = {}
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
@@ -75,7 +77,7 @@ def packages(
     folder = cache_directory("packages")
     if folder is None:
         raise UnsupportedEnvironmentError(
-            "there is no place to keep Debian's packages: this user has no home directory",
+            "cannot keep Debian's packages: this user has no home directory",
             hint="Set EDGE_SIM_CACHE=DIR.",
         )
     place = folder / f"{SUITE}-{ARCHITECTURES[architecture].debian}"
@@ -123,7 +125,7 @@ def _update(apt: Sequence[str], place: Path, progress: Progress) -> None:
         raise UnsupportedEnvironmentError(
             f"Debian's list of packages for {place.name} cannot be fetched",
             details=errors[-2000:] or None,
-            hint="Once fetched, packages are kept in the user's cache: make the bundle where the mirror is reachable.",
+            hint="Once fetched, packages are kept in the user's cache: build the bundle where the mirror is reachable.",
         )
     progress(f"{place.name}: the mirror does not answer, so the packages fetched last are used")
 

@@ -110,15 +110,15 @@ def make(architecture: str, progress: Progress, suite: str = SUITE) -> Base:
     folder = cache_directory()
     if folder is None:
         raise UnsupportedEnvironmentError(
-            "there is no place to keep base images: this user has no home directory", hint="Set EDGE_SIM_CACHE=DIR."
+            "cannot keep base images: this user has no home directory", hint="Set EDGE_SIM_CACHE=DIR."
         )
     base = cached(architecture, suite)
     if base is None:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, lambda: progress(f"{architecture}: waiting for another process that makes bases")):
+        with locked(folder, lambda: progress(f"{architecture}: waiting for another process that builds bases")):
             base = cached(architecture, suite) or _make(architecture, suite, folder, progress)
     else:
-        progress(f"{architecture}: {base.path.name} exists, nothing to do")
+        progress(f"{architecture}: {base.path.name} already exists")
     return base
 
 
@@ -213,7 +213,7 @@ def _mmdebstrap(argv: list[str], architecture: str, place: Path, progress: Progr
     if child.returncode:
         late = time.monotonic() - started >= LIMIT_S
         raise UnsupportedEnvironmentError(
-            f"mmdebstrap made no base for {architecture}" + (f" within {LIMIT_S:g} s" if late else ""),
+            f"mmdebstrap built no base for {architecture}" + (f" within {LIMIT_S:g} s" if late else ""),
             details="\n".join(log[-8:]) or None,
             hint=f"What it needs, as root on Debian: {advice.MMDEBSTRAP}",
         )

@@ -135,7 +135,7 @@ class DockerBoard:
     def popen(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str = "/") -> ContainerProgram:
         """Start a program on the board as its root, with both outputs piped. It ends with the board at the latest."""
         if self._container is None:
-            raise UnsupportedEnvironmentError(f"{argv[0]}: the board does not run")
+            raise UnsupportedEnvironmentError(f"{argv[0]}: the board is not running")
         return started(self._engine, self._container.id, argv, umask=self.profile.umask, env=env, cwd=cwd)
 
     def exec(
@@ -217,7 +217,7 @@ class DockerBoard:
         try:
             about: dict[str, Any] = json.loads(line)
         except ValueError as error:
-            text = line.strip() if ready else f"nothing within {START_LIMIT_S:g} s"
+            text = line.strip() if ready else f"no output within {START_LIMIT_S:g} s"
             if ready and self.program.poll() is not None:
                 text = f"{text}\n{self.program.stderr.read()}".strip()
             raise UnsupportedEnvironmentError(

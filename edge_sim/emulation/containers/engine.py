@@ -215,7 +215,7 @@ def check(architecture: str, registered: Mapping[str, Interpreter]) -> Interpret
         )
     if not entry.in_containers:
         raise UnsupportedEnvironmentError(
-            f"{name} is registered without the flag F (flags {entry.flags}): containers do not find {entry.program}",
+            f"{name} is registered without the flag F (flags {entry.flags}): containers cannot find {entry.program}",
             hint=f"As root: echo -1 >{BINFMT}/{name}; then {advice.INTERPRETERS} (Debian's registers it with F)",
         )
     return entry

@@ -97,7 +97,7 @@ def import_base(base: Base, client: Any, progress: Progress) -> str:
     name = f"edge-sim-base-{base.architecture}:{base.content}"
     if _has(client, name):
         return name
-    progress(f"{base.architecture}: bringing {base.path.name} into the engine")
+    progress(f"{base.architecture}: loading {base.path.name} into the engine")
     with _plain(base.path) as layer, tempfile.TemporaryFile() as archive:
         _write_archive(archive, layer, name, platform(base.architecture))
         archive.seek(0)
@@ -172,11 +172,11 @@ def _has(client: Any, name: str) -> bool:
 
 def _build_image(image: _Image, client: Any, progress: Progress) -> str:
     if _has(client, image.tag):
-        progress(f"{image.architecture}: {image.tag} exists, nothing to do")
+        progress(f"{image.architecture}: {image.tag} already exists")
         return image.tag
     engine.require(image.architecture, client)
     if image.base is None:
-        progress(f"{image.architecture}: no base of our own, asking the registry for the Dockerfile's")
+        progress(f"{image.architecture}: no base was built here, so asking the registry for the Dockerfile's")
     name = import_base(image.base, client, progress) if image.base else None
     started = time.monotonic()
     log: list[str] = []
@@ -288,7 +288,7 @@ def _check_machine(path: Path, architecture: str) -> None:
         with tarfile.open(path) as tar:
             machine = next((machine for member in tar if (machine := _machine(tar, member)) is not None), None)
     except (OSError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
-        raise UsageError(f"{path}: no root file system: {error}") from error
+        raise UsageError(f"{path}: not a root file system: {error}") from error
     if machine != row.elf_machine:
         what = "holds no program" if machine is None else f"is for another processor (ELF machine {machine})"
         raise UsageError(

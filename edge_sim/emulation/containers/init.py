@@ -186,7 +186,7 @@ def make_device(device: dict[str, Any], may_mount: bool) -> tuple[Peer | None, s
         bind(name, path)
         return peer, None
     os.symlink(name, path)
-    return peer, path + " is a link to its pseudo terminal: putting it there itself needs CAP_SYS_ADMIN"
+    return peer, path + " is a link to its pseudo terminal: placing the terminal itself there needs CAP_SYS_ADMIN"
 
 
 def bind(source: str, target: str) -> None:

@@ -112,7 +112,7 @@ def notes(profile: DeviceProfile, plan: BoardPlan, spec: ContainerSpec) -> Itera
     yield from devices.notes(plan.devices)
     capability_list = ", ".join(capabilities(contained=spec.contained))
     yield f"capabilities: {capability_list}" + (
-        "" if spec.contained else "; none for mounts, so no containerised function"
+        "" if spec.contained else "; none for mounts, so functions cannot run in containers"
     )
     if spec.contained:
         yield (
@@ -125,8 +125,8 @@ def notes(profile: DeviceProfile, plan: BoardPlan, spec: ContainerSpec) -> Itera
     if not spec.firewall:
         yield "boards reach each other: this machine's Docker engine sets no firewall rules (--iptables=false)"
     if profile.cpus > spec.cpus:
-        yield f"{spec.cpus} processors for {profile.cpus}: this machine has no more"
-    yield f"kernel: this machine's, for {profile.kernel}; its link protection and cgroups are this machine's, too"
+        yield f"{spec.cpus} processors instead of {profile.cpus}: this machine has no more"
+    yield f"kernel: this machine's instead of {profile.kernel}; link protection and cgroups are this machine's, too"
 
 
 def _security(spec: ContainerSpec) -> Iterator[str]:

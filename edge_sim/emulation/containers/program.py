@@ -153,7 +153,7 @@ def started(
         )["Id"]
         connection = api.exec_start(number, socket=True)
     except docker.errors.APIError as error:
-        raise UnsupportedEnvironmentError(f"{argv[0]}: the board does not run: {error.explanation}") from error
+        raise UnsupportedEnvironmentError(f"{argv[0]}: the board is not running: {error.explanation}") from error
     api._disable_socket_timeout(connection)
 
     def status() -> int | None:

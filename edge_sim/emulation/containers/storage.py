@@ -55,7 +55,7 @@ def make(engine: Any, name: str, place: str, size_kib: int, labels: Mapping[str,
     size = f"{size_kib // 1024} MiB"
     if loop:
         return Storage(volume=name, note=f"{place} is an ext4 of {size} on a loop device; / itself has no limit")
-    return Storage(volume=name, note=f"the board's {size} of storage are not a limit here: {why}")
+    return Storage(volume=name, note=f"the board's {size} of storage are not enforced here: {why}")
 
 
 def remove(engine: Any, name: str) -> None:
@@ -80,7 +80,7 @@ def block_device(name: str, path: str, size_kib: int) -> str:
     """
     loop, why = _loop_device(name, size_kib, ())
     if loop is None:
-        raise UnsupportedEnvironmentError(f"{path}: there can be no block device here: {why}")
+        raise UnsupportedEnvironmentError(f"{path}: cannot provide a block device here: {why}")
     return loop
 
 

@@ -38,7 +38,7 @@ def items(plan: BoardPlan) -> tuple[Item, ...]:
 def notes(plan: BoardPlan) -> Iterator[str]:
     """Yield a sentence for each file of the scenario that the engine covers with its own."""
     covered = [item.path for item in plan.items if item.path in ENGINES and item.source]
-    yield from (f"{path} is the engine's own, not the scenario's" for path in covered)
+    yield from (f"{path} is the Docker engine's, not the scenario's" for path in covered)
 
 
 def own_files(

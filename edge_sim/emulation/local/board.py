@@ -50,7 +50,7 @@ class LocalBoard:
         self, spec: BoardSpec, directory: Path | None = None, *, keep: bool = False, only: Sequence[Mode] | None = None
     ) -> None:
         if directory and directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-            raise UsageError(f"{directory}: a board needs an empty or a new directory")
+            raise UsageError(f"{directory}: a board needs an empty or new directory")
         self._spec = spec
         self.profile = spec.profile
         self._plan, self._plan_notes = with_this_machine(boardplan.plan(spec), spec.profile)
@@ -118,7 +118,9 @@ class LocalBoard:
             raise UnsupportedEnvironmentError("the board is not running")
         if inside and not self.proves.mounts:
             hint = next((m.help for m in self.proves.missing), None)
-            raise UnsupportedEnvironmentError("a board without mounts has no programs of its own", hint=hint)
+            raise UnsupportedEnvironmentError(
+                "a board without mounts has no programs apart from this machine's", hint=hint
+            )
         settings = {
             "pidfd": self._keeper.pidfd,
             "view": self._keeper.view,

@@ -101,7 +101,7 @@ class Keeper:
         except (OSError, UnsupportedEnvironmentError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait(timeout=_END_LIMIT)
-            remainder = "the board's keeper did not answer and was killed; its directory may be left"
+            remainder = "the board's keeper did not answer and was killed; its directory may remain"
         finally:
             self._ours.close()
         return remainder

@@ -75,8 +75,8 @@ def _refuse_files(plan: BoardPlan, profile: DeviceProfile, places: Sequence[str]
         for place in places:
             if is_below(item.path, place) and not (item.path == place and item.node == own.get(place)):
                 raise InvalidDefinitionError(
-                    f"{item.named or item.path}: cannot be placed on a local board: {place} there is this machine's, "
-                    "read-only",
+                    f"{item.named or item.path}: cannot be placed on a local board: there, {place} is this machine's "
+                    "and read-only",
                     hint=_HINT,
                 )
 
@@ -86,7 +86,7 @@ def _refuse_binds(plan: BoardPlan, places: Sequence[str]) -> None:
         for place in places:
             if is_below(bind.path, place) or is_below(place, bind.path):
                 raise UsageError(
-                    f"cannot bind {bind.source} to {bind.path} on a local board: {place} there is this machine's, "
+                    f"cannot bind {bind.source} to {bind.path} on a local board: there, {place} is this machine's and "
                     "read-only",
                     hint=_HINT,
                 )
@@ -96,7 +96,7 @@ def _refuse_block_devices(plan: BoardPlan) -> None:
     for device in plan.devices:
         if device.backing == "loop":
             raise UnsupportedEnvironmentError(
-                f"{device.path}: only a board in a container has a block device of its own", hint="Use --driver docker."
+                f"{device.path}: only a board in a container has its own block devices", hint="Use --driver docker."
             )
 
 

@@ -33,7 +33,7 @@ class UnreadablePythonError(Exception):
     """The board's unprivileged users cannot read a file of the running Python."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path}: not readable for the board's unprivileged users, who run functions with it")
+        super().__init__(f"{path}: the board's unprivileged users, who run functions with it, cannot read it")
         self.path = str(Path(path).parent)
 
 
@@ -85,7 +85,7 @@ def mount_proc(target: str) -> str | None:
         return None
     if target != "/proc":
         ns.mount("/proc", target, flags=ns.MS_BIND | ns.MS_REC)
-    return f"{target} shows this machine's processes: a proc of the board's own was refused here"
+    return f"{target} shows this machine's processes: the kernel refused the board a proc of its own"
 
 
 def mount_dev(root: Path, plan: BoardPlan) -> tuple[list[Peer], list[str]]:
@@ -117,7 +117,7 @@ def make_nodes(root: Path, plan: BoardPlan) -> list[str]:
     for name, target in _LINKS.items():
         (dev / name).symlink_to(target)
     missing = [f"/dev/{name}" for name in _NODES if not _make_node(dev / name, name, 0, 0o666)]
-    notes = [f"{', '.join(missing)}: missing, device nodes cannot be created here"] if missing else []
+    notes = [f"{', '.join(missing)}: missing, because device nodes cannot be created here"] if missing else []
     for device in plan.devices:
         path = root / device.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)

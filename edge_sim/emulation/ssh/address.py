@@ -37,7 +37,7 @@ class Address:
 
 def parse(text: str) -> Address:
     """Return the address; raises UsageError for anything else."""
-    wrong = UsageError(f"{text}: not ssh://[USER@]HOST[:PORT]")
+    wrong = UsageError(f"{text}: expected ssh://[USER@]HOST[:PORT]")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port

@@ -117,7 +117,7 @@ class SshBoard:
         self._hold.check(done, "the core and the scenario's files cannot be copied to the board")
         devices = [device.path for device in self._spec.devices]
         self.notes = (
-            *(f"{path} is the board's own: the scenario's was not put over it" for path in present),
+            *(f"{path} is the board's own; it was not replaced by the scenario's" for path in present),
             *(f"{path} is the board's own, with whatever is connected to it" for path in devices),
         )
 

@@ -53,7 +53,7 @@ _REASONS = (
     ("HOST IDENTIFICATION HAS CHANGED", "its host key is not the one that you know"),
     ("Host key verification failed", "its host key is unknown and was not confirmed"),
     ("Permission denied", "it accepts none of your keys"),
-    ("Could not resolve", "there is no host of that name"),
+    ("Could not resolve", "the host name is unknown"),
     ("Connection refused", "nothing listens there"),
     ("timed out", "it does not answer"),
     ("No route to host", "it cannot be reached"),
@@ -81,7 +81,7 @@ class Connection:
             place, _ = stack.enter_context(while_in_use("edge-sim-ssh-"))
             self._socket = place / "control"
             if len(bytes(self._socket)) > _SOCKET_BYTES:
-                raise UsageError(f"{place.parent}: too long a path for ssh's socket", hint="TMPDIR=/tmp is not.")
+                raise UsageError(f"{place.parent}: too long for ssh's socket", hint="Choose a shorter TMPDIR: /tmp")
             stack.callback(self._end)
             self._connect(place / "errors")
             self._stack = stack.pop_all()
@@ -113,8 +113,8 @@ class Connection:
         """Become root as ``become_root`` does; raise UnsupportedEnvironmentError for an account that cannot."""
         if not self.become_root():
             raise UnsupportedEnvironmentError(
-                f"{self.address}: the account is not root's and has no sudo without a password",
-                hint="Log in as root, or allow it sudo -n. Nothing was changed.",
+                f"{self.address}: the account is neither root nor allowed passwordless sudo",
+                hint="Log in as root, or allow it passwordless sudo (sudo -n). Nothing was changed.",
             )
 
     def run(
@@ -212,9 +212,9 @@ class Connection:
         if done.returncode:
             self.check()
             raise UnsupportedEnvironmentError(
-                f"{self.address}: the board's port {port} cannot lead to this machine",
+                f"{self.address}: cannot forward the board's port {port} to this machine",
                 details=printable(done.stderr.decode(errors="replace"), LAYOUT).strip() or None,
-                hint="Its ssh server must allow it (AllowTcpForwarding yes), and nothing else may listen there.",
+                hint="The board's ssh server must allow it (AllowTcpForwarding yes), and the port must be free.",
             )
 
     def _connect(self, errors: Path) -> None:

@@ -102,7 +102,7 @@ class Hold:
             self._taken = False
             self._connection.run(script("end"))
             way_back = f"edge-sim board restore {self._connection.address}"
-            return (f"the run stays in {RUN}, with its journal; to put the board back: {way_back}", *self._stays())
+            return (f"the run stays in {RUN}, with its journal; to restore the board: {way_back}", *self._stays())
 
     def check(self, done: subprocess.CompletedProcess[str], what: str) -> None:
         """Raise UnsupportedEnvironmentError that says ``what`` failed, and why, unless it went well."""
@@ -110,7 +110,7 @@ class Hold:
             raise UnsupportedEnvironmentError(
                 f"{self._connection.address}: {what}: {reason(done.stderr, done.returncode)}",
                 details=ending(done.stderr),
-                hint=f"The board is as it was{f', but for the bundle in {KEPT}' if self._kept else ''}.",
+                hint=f"The board is as it was{f', except for the bundle in {KEPT}' if self._kept else ''}.",
             )
 
     def _begin(self) -> str | None:
@@ -118,10 +118,11 @@ class Hold:
         who = f"{getpass.getuser()} on {socket.gethostname()}"
         done = self._connection.run(script("begin", who, self._bundle.version))
         if done.returncode == _BUSY:
-            whose = self._connection.run(["cat", f"{RUN}/owner"]).stdout.strip() or "nobody that is known"
+            whose = self._connection.run(["cat", f"{RUN}/owner"]).stdout.strip() or "an unknown user"
             raise UnsupportedEnvironmentError(
-                f"{self._connection.address}: another run is on the board, or was cut off there: that of {whose}",
-                hint=f"Wait for its end; or end it: edge-sim board restore {self._connection.address}",
+                f"{self._connection.address}: another run, by {whose}, is in progress on the board or was interrupted "
+                "there",
+                hint=f"Wait until it has ended, or end it: edge-sim board restore {self._connection.address}",
             )
         self.check(done, "nothing can be created on the board")
         self._taken = True
@@ -131,7 +132,7 @@ class Hold:
     def _refuse_small(self, needed: int) -> None:
         if self._free_kib is not None and self._free_kib < needed:
             raise UnsupportedEnvironmentError(
-                f"{self._connection.address}: the board has {self._free_kib >> 10} MiB free, and a run needs "
+                f"{self._connection.address}: the board has {self._free_kib >> 10} MiB free, but a run needs "
                 f"{needed >> 10} MiB",
                 hint="The board is as it was.",
             )
@@ -176,7 +177,7 @@ def restore(connection: Connection) -> Iterator[str]:
     lines = done.stdout.splitlines()
     if done.returncode or not lines or lines[-1] not in ("restored", "none"):
         raise UnsupportedEnvironmentError(
-            f"{connection.address}: the board could not be put back",
+            f"{connection.address}: the board could not be restored",
             details=ending(done.stderr),
             hint=f"Try again: edge-sim board restore {connection.address}",
         )
@@ -186,7 +187,7 @@ def restore(connection: Connection) -> Iterator[str]:
         if word in _STAYING:
             yield _STAYING[word].format(path)
     if len(lines) > MAX_STAYING:
-        yield f"{len(lines) - MAX_STAYING} more things stay on the board than are listed"
+        yield f"{len(lines) - MAX_STAYING} more paths stay on the board and are not listed"
 
 
 def forget(connection: Connection) -> None:
