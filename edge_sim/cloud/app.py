@@ -110,7 +110,7 @@ class App:
     def _known(self, name: str) -> Service:
         if name not in self._services:
             names = ", ".join(sorted(self._services))
-            raise ApiError("UnknownOperationException", f"This server speaks for {names}, not for {name}.", 404)
+            raise ApiError("UnknownOperationException", f"This server serves {names}, not {name}.", 404)
         return self._services[name]
 
 

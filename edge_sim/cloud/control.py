@@ -70,7 +70,7 @@ class ControlApi:
                 return await self._build(request, parts)
         except EdgeSimError as error:
             return _json({"message": error.brief, **({"hint": error.hint} if error.hint else {})}, 400)
-        text = f"edge-sim has nothing at {request.method} {request.url.path}."
+        text = f"edge-sim serves nothing at {request.method} {request.url.path}."
         raise ApiError("UnknownOperationException", text, 404)
 
     async def _sources(self, request: Request) -> Response:

@@ -57,7 +57,7 @@ class LoopThread:
         except RuntimeError:
             _log.debug("%s has already stopped", self._name)
         except concurrent.futures.TimeoutError:
-            _log.error("%s does not react within %g s", self._name, limit_s)
+            _log.error("%s does not respond within %g s", self._name, limit_s)
 
     def stop(self, limit_s: float) -> None:
         """Let the server finish, for at most ``limit_s`` seconds. Harmless the second time."""

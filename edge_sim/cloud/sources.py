@@ -104,8 +104,8 @@ class Sources:
         if description.get("Description") == FORGOTTEN:
             raise InvalidDefinitionError(
                 f"resource {resource.name}: the value of the secret {data.arn} was given to an earlier run of this "
-                "cloud and not kept",
-                hint="Give the source again: PUT /edge-sim/sources",
+                "cloud and was not stored",
+                hint="Register the source again: PUT /edge-sim/sources",
             )
         if description.get("DeletedDate"):
             raise InvalidDefinitionError(f"resource {resource.name}: the secret {data.arn} is scheduled for deletion")

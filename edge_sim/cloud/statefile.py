@@ -24,7 +24,7 @@ LAYOUT = 3
 BUSY_TIMEOUT_S = 5.0
 _MAGIC = b"SQLite format 3\0"
 _HEADER_SIZE = 100
-_HINT = "Give another file for --state, or one that does not exist yet."
+_HINT = "Choose another file for --state, or one that does not exist yet."
 
 # Executions are counted for each status by triggers: in the same transaction, whoever changes them.
 _TABLES = """

@@ -54,7 +54,7 @@ def test_a_name_that_the_certificate_does_not_have_is_not_trusted(named: TlsBrok
     [
         ("mqtts://127.0.0.1:1", None, "cannot be read as CA certificates: .*No such file"),
         ("mqtts://127.0.0.1:1", b"not PEM", "cannot be read as CA certificates"),
-        ("mqtt://127.0.0.1:1", b"", "is not checked, it has no TLS"),
+        ("mqtt://127.0.0.1:1", b"", "has no TLS, so there is no certificate to verify"),
         (None, b"", "only together with --broker"),
     ],
 )

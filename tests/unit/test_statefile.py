@@ -415,7 +415,7 @@ def test_a_file_of_somebody_else_is_refused_and_nothing_is_touched(tmp_path: Pat
             use(path)
         assert refused.value.brief.startswith(f"{path}: {why}")
         assert len(refused.value.brief.splitlines()) == 1
-        assert refused.value.hint == "Give another file for --state, or one that does not exist yet."
+        assert refused.value.hint == "Choose another file for --state, or one that does not exist yet."
     assert snapshot(tmp_path) == before
 
 

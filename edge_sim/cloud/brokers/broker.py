@@ -144,7 +144,7 @@ def start_embedded(died: Died | None = None, *, host: str = HOST, connections: i
     except ImportError as error:
         raise UnsupportedEnvironmentError(
             "no MQTT broker: neither mosquitto nor amqtt is installed",
-            hint=f"apt-get install mosquitto; or {INSTALL}; or give one with --broker",
+            hint=f"apt-get install mosquitto; or {INSTALL}; or name one with --broker",
         ) from error
     engine = Embedded(
         host,
@@ -174,7 +174,9 @@ def tls_context(url: str, cafile: Path | None) -> ssl.SSLContext | None:
     """Return how the broker at ``url`` is checked, None for one without TLS. Raises UsageError for a bad ``cafile``."""
     secure = address(url)[2]
     if cafile is not None and not secure:
-        raise UsageError(f"--broker-cafile {cafile}: {url} is not checked, it has no TLS", hint=_CAFILE_HINT)
+        raise UsageError(
+            f"--broker-cafile {cafile}: {url} has no TLS, so there is no certificate to verify", hint=_CAFILE_HINT
+        )
     if not secure:
         return None
     try:
@@ -194,7 +196,7 @@ def _external(url: str, cafile: Path | None) -> Broker:
         why = getattr(error, "verify_message", "") or error.reason or str(error)
         raise UnsupportedEnvironmentError(
             f"--broker {url}: TLS failed: {why}",
-            hint="Give its CA certificates with --broker-cafile, and use the host name in its certificate.",
+            hint="Pass its CA certificates with --broker-cafile, and use the host name in its certificate.",
         ) from error
     except OSError as error:
         raise UnsupportedEnvironmentError(

@@ -118,12 +118,12 @@ class Mosquitto:
     def _failure(self, what: str, log: IO[bytes]) -> UnsupportedEnvironmentError:
         log.seek(0)
         text = log.read(MAX_LOG_BYTES).decode(errors="replace").strip()
-        last = text.rpartition("\n")[2] or "it said nothing"
+        last = text.rpartition("\n")[2] or "it printed nothing"
         return UnsupportedEnvironmentError(
             f"{self._program} {what}: {last}",
             details=text if text != last else None,
-            hint="Repair it, take it off the PATH (the embedded broker is used then), or name a broker that runs: "
-            "--broker mqtt://HOST:PORT",
+            hint="Repair it, remove it from PATH to use the embedded broker, or name a running broker: --broker "
+            "mqtt://HOST:PORT",
         )
 
     def _spawn(self, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:

@@ -90,7 +90,7 @@ class Certificates:
         """Return the certificate that an ARN names, or refuse."""
         match = _ARN.fullmatch(arn)
         if match is None:
-            raise invalid(f"edge-sim knows certificates as principals and targets, not {arn[:200]}.")
+            raise invalid(f"edge-sim supports only certificates as principals and targets, not {arn[:200]}.")
         if not arn.startswith(self._arn):
             raise ApiError("ResourceNotFoundException", f"{arn} is not in this account and region.", 404)
         return self.get(match[3])
