@@ -132,7 +132,7 @@ def _strangers(sections: Mapping[str, Object]) -> Iterator[Note]:
                 strangers.setdefault(end, item.position(key))
     if strangers:
         names = ", ".join(f"{name} (line {place.line})" for name, place in strangers.items())
-        message = f"subscriptions name what the files do not hold, so it was not checked: {names}"
+        message = f"subscriptions name items that the files do not hold, so these were not checked: {names}"
         yield Note(message=message, place=next(iter(strangers.values())))
 
 
@@ -206,7 +206,7 @@ def _finding(fault: ParseFault, path: str, *, outside: bool) -> Finding:
 def _unknown(source: SourceFile, marks: dict[str, Position]) -> Iterator[Finding]:
     for holder, key in source.part.unknown:
         words = (*FAMILIES, "name", "arn") if BUNDLE in holder else MEMBERS
-        hint = "It is next to the definition that is read; move it to a file of its own."
+        hint = "It is beside the definition, not in it; move it to its own file."
         if key not in MEMBERS:
             others = [name for name in words if name not in holder]
             hint = misplaced.home({}, (), key, others).hint((), others)

@@ -91,14 +91,14 @@ def _not_recovered(top: Object, definitions: Object) -> list[Note]:
     lost = ["names of definitions and their versions' ARNs are not in group.json"]
     resources, lambdas = (_entries(definitions, key) for key in ("Resources", "Lambdas"))
     if any(not entry.get("Name") for entry in resources):
-        lost.append("resources have no Name in this file: their Id stands for it")
+        lost.append("resources have no Name in this file, so their Id stands for it")
     if any(not entry.get("Id") for entry in lambdas):
-        lost.append("functions have no Id in this file: their ARN stands for it")
+        lost.append("functions have no Id in this file, so their ARN stands for it")
     unknown = [e for e in resources if not groupfile.api_resource(e)["ResourceDataContainer"]]
     if top.get("Cores"):
-        lost.append("the core's Id and SyncShadow are not in this file: 'core' stands for the Id")
+        lost.append("the core's Id and SyncShadow are not in this file; 'core' stands for the Id")
     if any(entry.get("ArtifactArn") for entry in (*resources, *lambdas)):
-        lost.append("handlers, runtimes and artifact ARNs were added by the cloud: left out")
+        lost.append("handlers, runtimes and artifact ARNs, which the cloud added, were left out")
     notes = [Note(message=message) for message in lost]
     for entry in unknown:
         message = f"resource {entry.get('Id')}: Type {entry.get('Type')!r} is not known"

@@ -93,13 +93,15 @@ def greengo(top: Object) -> Part:
         )
     known = ("Group", "Subscriptions", IGNORE_LIST, *makers)
     part.notes += [
-        Note(message=f"{key} is not a section of greengo's: left out", place=top.position(key))
+        Note(message=f"{key} is not a section of greengo's and was left out", place=top.position(key))
         for key in top
         if key not in known
     ]
     part.notes.append(Note(message="region, account and certificates are not in a greengo file"))
     if "functions" in part.sections:
-        part.notes.append(Note(message="handlers and code packages belong to Lambda, not to the group: left out"))
+        part.notes.append(
+            Note(message="handlers and code packages belong to Lambda, not to the group, and were left out")
+        )
     return part
 
 

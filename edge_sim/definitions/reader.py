@@ -38,7 +38,7 @@ NO_CHOICE = Choice()
 _HOW = "; set it with --parameter NAME=VALUE"
 _SUFFIXES = (".json", ".yaml", ".yml")
 _KINDS = "…DefinitionVersion, Create… request, Get…DefinitionVersion response, template, greengo.yaml, group.json"
-_CONTENT_HINT = "Give the definitions: aws greengrass get-…-definition-version."
+_CONTENT_HINT = "Pass the definitions themselves: aws greengrass get-…-definition-version."
 _PROVISIONER = re.compile(r"^\s*conf\s*[{:=]", re.MULTILINE)
 _HOCON_HINT = (
     "That tool builds a group from several such files, its own defaults and an account. Convert it by deploying once: "
@@ -118,7 +118,7 @@ def _check(sources: Sequence[SourceFile], choice: Choice) -> None:
             hint = f"Did you mean {near[0]}?" if near else f"Parameters: {', '.join(known) or 'none'}."
             raise UsageError(f"--parameter {name}: no template here has this parameter", hint=hint)
     if choice.group is not None and not any(source.part.is_template for source in sources):
-        raise UsageError(f"--group {choice.group}: this is not a template, and it holds one group")
+        raise UsageError(f"--group {choice.group}: this is not a template, and holds only one group")
 
 
 @_uncollected()
@@ -142,7 +142,7 @@ def sources(paths: Iterable[Path], choice: Choice = NO_CHOICE) -> list[SourceFil
         if notes:
             raise InvalidDefinitionError(notes[0].message, place=notes[0].place, hint=_CONTENT_HINT)
         raise _no_definition(result[0].file.path, "contains no definition")
-    left_out = "not a definition: left out"
+    left_out = "not a definition, so it was left out"
     result[0].part.notes.extend(Note(message=left_out, place=Position(file=file)) for file in skipped)
     return result
 

@@ -145,7 +145,7 @@ def _choose(
         raise InvalidDefinitionError(
             f"holds {kinds}, and no group says which of {', '.join(selection)}",
             place=top.position(),
-            hint="Give the template of one group.",
+            hint="Pass the template of one group.",
         )
     return next(iter(selection.values()), None)
 

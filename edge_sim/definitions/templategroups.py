@@ -40,7 +40,7 @@ def choose(
         matches = [group for group in groups if name in (group.id, group.name)]
         if len(matches) != 1:
             known = ", ".join(map(str, groups)) or "none"
-            problem = f"{len(matches)} groups are named {name}" if matches else f"there is no group {name}"
+            problem = f"{len(matches)} groups are named {name}" if matches else f"no group is named {name}"
             raise UsageError(f"{top.file.path}: {problem}", hint=f"Its groups: {known}.")
         return matches[0], len(groups) == 1
     if len(groups) > 1 and any(group.references.keys() != groups[0].references.keys() for group in groups):

@@ -100,7 +100,7 @@ class _Local:
         if archive is None:
             raise HttpError(
                 "the last deployment has been modified and must be unpacked again, but its package was not given",
-                hint="Give it with --source URI=PATH.",
+                hint="Pass it with --source URI=PATH.",
             )
         try:
             source = archive.path.open("rb")

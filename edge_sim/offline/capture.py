@@ -17,8 +17,8 @@ _PSEUDO_TERMINALS = ("ttyUSB", "ttyACM", "ttyAMA", "ttyS", "ttymxc", "ttyTHS")
 _KERNELS = ("/dev", "/proc", "/sys")
 """Mounts there are the kernel's own, on every board."""
 _HEADER = """\
-# Made of a real board by "edge-sim profiles capture". What answers at its devices on a simulated board (backing) is a
-# guess: null, or a pseudo terminal where the name is a serial line's.
+# Captured from a real board by "edge-sim profiles capture". What answers at its devices on a simulated board (backing)
+# is a guess: null, or a pseudo terminal where the name is a serial line's.
 """
 
 
@@ -72,7 +72,7 @@ def as_yaml(profile: DeviceProfile) -> str:
     target = (profile.operating_system, profile.architecture)
     if target not in UPDATE_TARGETS:
         raise UnsupportedEnvironmentError(
-            f"{profile.name}: Greengrass V1 had no {target[0]} on {target[1]}, so there is no profile of such a board"
+            f"{profile.name}: Greengrass V1 had no {target[0]} on {target[1]}, so no profile can describe such a board"
         )
     install = profile.greengrass
     for kind, account, known in (("user", install.user, profile.users), ("group", install.group, profile.groups)):

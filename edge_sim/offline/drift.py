@@ -21,7 +21,7 @@ from edge_sim.offline.plan import UNKNOWN, adopt, group_json, refuse, rewritten_
 from edge_sim.offline.target import Target
 
 Kind = Literal["missing", "different", "extra"]
-UNREAD_GROUP = "its group: a snapshot contains only a digest, which is not this group's"
+UNREAD_GROUP = "which group it holds: a snapshot contains only a digest, which differs from this group's"
 _KINDS: dict[str | None, Kind] = {"create": "missing", "change": "different"}
 
 

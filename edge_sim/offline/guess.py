@@ -55,14 +55,14 @@ def _reasons(
     """Yield what speaks for a board and against others."""
     usual = profiles[0]
     if len(fitting) < len(profiles):
-        yield f"what lies beside the definition is built for {best.architecture}"
+        yield f"the files beside the definition are built for {best.architecture}"
     sources = [path for resource in group.resources if (path := resource.source_path)]
     has, usual_has = best.facts().paths, usual.facts().paths
     only = [path for path in sources if path in has and path not in usual_has]
     if only:
         yield f"it has {', '.join(only)}"
     elif best is usual or len(fitting) < len(profiles):
-        yield "the definition names nothing that only another has" if best is usual else "it fits the definition"
+        yield "the definition names nothing that only another board has" if best is usual else "it fits the definition"
     else:
         yield f"the definition fits it better than {usual.name}"
 

@@ -82,7 +82,7 @@ def initial(
     directories = dict(_directories(group, profiles))
     assumed += [f"volume {name}: {path} is an empty directory on the board" for path, name in directories.items()]
     if starter.functions(group):
-        assumed.append(f"run calls no function before {SCENARIO} has invocations; try calls each once")
+        assumed.append(f"run calls functions only once {SCENARIO} has invocations; try calls each function once")
     text = starter.text(group, relative, [profile.name for profile in profiles], parts, directories)
     files[folder / SCENARIO] = f"# yaml-language-server: $schema={SCHEMA_FILE}\n{text}"
     for file in files:

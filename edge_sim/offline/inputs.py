@@ -119,5 +119,5 @@ def _pair(text: str, known: Sequence[str]) -> tuple[str, PackageSource]:
                 raise UsageError(f"--source {text}: {path}: {unusable(path)}")
             name = uri.rpartition("/")[2] if uri.startswith("s3://") else None if path.is_dir() else path.name
             return uri, PackageSource(path=path, file_name=name)
-    hint = f"The group's: {', '.join(known)}." if known else "The group has neither models nor functions."
+    hint = f"The group refers to {', '.join(known)}." if known else "The group has neither models nor functions."
     raise UsageError(f"--source {text}: the group refers to no such address", hint=hint)

@@ -91,7 +91,7 @@ def make_plan(packed: PackedGroup, target: Target) -> OfflinePlan:
             *warnings(packed.definition, findings),
             *notes,
             *(f"{owner}: {UNKNOWN}: --source {owner.address}=PATH" for owner in packed.unknown),
-            *(f"{path}: is in the way: no deployment created it, so apply will not touch it" for path in blocked),
+            *(f"{path}: is in the way, and no deployment created it, so apply will not touch it" for path in blocked),
             *(f"{path}: not read, because only root may read it" for path in sorted(target.closed)),
         ),
     )

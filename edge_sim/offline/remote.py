@@ -47,7 +47,7 @@ def look(connection: Connection, greengrass_root: str = "/greengrass", paths: Se
         raise UnsupportedEnvironmentError(
             f"{name}: the board cannot be listed: {why}",
             details=ending(done.stderr),
-            hint="The account's login shell must be a POSIX one, and print nothing itself.",
+            hint="The account's login shell must be a POSIX shell that prints nothing itself.",
         ) from error
 
 

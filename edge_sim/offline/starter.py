@@ -99,16 +99,19 @@ def text(
 
 def _files(directories: Mapping[str, str]) -> Iterator[str]:
     if directories:
-        yield "files:  # laid on every board before the core starts"
+        yield "files:  # placed on every board before the core starts"
     for path, name in directories.items():
         yield f"  - path: {_scalar(path)}  # volume {_comment(name)}"
-        yield "    directory: true  # empty; copy: FOLDER lays your files there"
+        yield "    directory: true  # empty; copy: FOLDER copies your files there"
 
 
 def _lines(
     group: Group, files: Sequence[str] | Mapping[str, str], boards: Sequence[str], parts: Parts
 ) -> Iterator[str]:
-    yield "# What is deployed, to which boards, from where, and what must come out. Run it: edge-sim run FOLDER"
+    yield (
+        "# What is deployed, to which boards and from where, and which results are expected. Run it: edge-sim run "
+        "FOLDER"
+    )
     yield "edgeSim: 1  # the version of this format"
     yield "name: first"
     yield f"boards: [{', '.join(map(_scalar, boards))}]  # edge-sim profiles list"
@@ -142,12 +145,12 @@ def _sources(group: Group, parts: Parts) -> Iterator[str]:
             name = path.name if path and is_file else "model.tar.gz"
             output = f"s3://training-output/{re.sub(r'[^A-Za-z0-9._-]', '-', name)}"
             yield f"{mark}- trainingJob: {_scalar(uri)}  # resource {_comment(resource.id)}"
-            yield f"{mark}  output: {_scalar(output)}  # the job's own place in S3; any will do here"
+            yield f"{mark}  output: {_scalar(output)}  # where the job wrote its model in S3; any address will do here"
         what = _scalar(str(path)) if path else f"FOLDER  # {MISSING}: the model's folder, or file: its archive"
         yield f"{mark}  {'file' if is_file else 'folder'}: {what}"
     for secret in filter(None, (resource.secret for resource in group.resources)):
         yield f"  - secret: {_scalar(secret.arn)}"
-        yield f"    value: {STAND_IN}  # not the secret's own value"
+        yield f"    value: {STAND_IN}  # not the secret's real value"
 
 
 def _is_file(base: Path, path: Path) -> bool:
@@ -166,7 +169,7 @@ def _code(group: Group, parts: Parts) -> Iterator[str]:
         yield f"{mark}  folder: {_scalar(str(code.folder)) if code else f'FOLDER  # {MISSING}: where its code is'}"
         yield f"{mark}  handler: {_scalar(code.handler) if code else 'module.function'}"
         known = runtime(group, function)
-        yield f"{mark}  runtime: {known or f'{RUNTIME}  # assumed: the definition does not say it'}"
+        yield f"{mark}  runtime: {known or f'{RUNTIME}  # assumed; the definition does not name it'}"
 
 
 def _scalar(value: str) -> str:

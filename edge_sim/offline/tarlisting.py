@@ -141,7 +141,10 @@ class _Entries:
     def listing(self) -> Listing:
         whole = "/etc" in self._nodes
         if "/manifest.json" in self._nodes and not whole:
-            raise InvalidDefinitionError(f"{self._name}: the layers of an image", hint="Use --image, or docker export.")
+            raise InvalidDefinitionError(
+                f"{self._name}: this tar file holds the layers of an image",
+                hint="Use --image, or a tar file of docker export.",
+            )
         return Listing(
             name=self._name,
             nodes=self._nodes,

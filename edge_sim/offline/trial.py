@@ -86,7 +86,7 @@ def assumptions(definition: Definition, parts: Parts) -> list[str]:
             other = f"--event {function.id}=JSON"
             with_this = f"function {function.id} is called with {{}}; {other} gives another event"
             notes.append(
-                f"function {function.id} is long-lived: started, not called; {other} calls it"
+                f"function {function.id} is long-lived, so it was started but not called; {other} calls it"
                 if function.pinned
                 else with_this
             )
@@ -96,13 +96,13 @@ def assumptions(definition: Definition, parts: Parts) -> list[str]:
 def stand_ins(definition: Definition) -> list[str]:
     """Say what a first scenario assumes because the definition does not tell it."""
     group, (_, values) = definition.group, standins.filled(writer.canonical(definition))
-    notes = [f"{placeholder} is not in the file: {value} is used" for placeholder, value in values.items()]
-    notes += [] if group.core else ["the group has no core: a core with a made-up certificate is used"]
+    notes = [f"{placeholder} is not in the file, so {value} is used" for placeholder, value in values.items()]
+    notes += [] if group.core else ["the group has no core, so one with a made-up certificate is used"]
     notes += [f"secret {resource.id} has a made-up value" for resource in group.resources if resource.secret]
     silent = [function.id for function in starter.functions(group) if not starter.runtime(group, function)]
     if silent:
         which = "functions" if len(silent) == len(starter.functions(group)) else ", ".join(silent)
-        notes.append(f"{which} run as {starter.RUNTIME}: the definition does not say their runtime")
+        notes.append(f"{which} run as {starter.RUNTIME}: the definition does not name their runtime")
     return notes
 
 
@@ -169,7 +169,7 @@ def _pair(option: str, text: str, known: Mapping[str, object]) -> tuple[str, str
     name = max((name for name in known if name and text.startswith(f"{name}=")), key=len, default=None)
     if name is None:
         noun = "model" if option == "--model" else "function"
-        hint = f"The group's: {', '.join(known)}." if known else f"The group has no {noun}."
+        hint = f"The group has {', '.join(known)}." if known else f"The group has no {noun}."
         raise UsageError(f"{option} {text}: the group has no such {noun}", hint=hint)
     return name, text[len(name) + 1 :]
 

@@ -114,7 +114,7 @@ def test_a_core_that_writes_elsewhere_is_read_there(ssh: Ssh, debian: Any, disk:
         debian.exec_run(["sh", "-c", f"mv /data/gg/deployment /{DEPLOYMENT}"])
         _lay(debian, disk)
     edge("rescue", "--root", disk, "-o", tmp_path / "disk", *PROFILE)
-    assert any("what is deployed was read from there" in note for note in told["notes"])
+    assert any("so the deployment was read from there" in note for note in told["notes"])
     own = {"RESCUED.txt": b"", "config.json": b""}
     assert {**files(tmp_path / "ssh"), **own} == {**files(tmp_path / "disk"), **own}
 
@@ -125,7 +125,7 @@ def test_links_on_the_way_are_not_followed_there(ssh: Ssh, debian: Any, tmp_path
         done = rescued(ssh, "root", tmp_path / "out", status=2)
     finally:
         debian.exec_run(["sh", "-c", "rm /greengrass/ggc; mv /else/ggc /greengrass; rmdir /else"])
-    assert "leads through a link, greengrass/ggc: not followed" in done.stderr
+    assert "leads through the link greengrass/ggc, which was not followed" in done.stderr
 
 
 @pytest.mark.parametrize(

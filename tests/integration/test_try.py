@@ -123,7 +123,10 @@ def test_what_goes_wrong_in_a_call_is_told_from_what_this_machine_or_the_event_l
     assert "AWS_GG_RESOURCE_PREFIX" in lost
     assert "It was called with {}; pass the event that it expects with --event picky=JSON." in picky
     assert [text for text in board["not_proven"] if "foreign" in text and "imports no_such_package" in text]
-    assert "function lasting is long-lived: started, not called; --event lasting=JSON calls it" in answer["notes"]
+    assert (
+        "function lasting is long-lived, so it was started but not called; --event lasting=JSON calls it"
+        in answer["notes"]
+    )
 
 
 def test_without_the_code_nothing_was_run_and_that_is_no_success(tmp_path: Path) -> None:

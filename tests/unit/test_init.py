@@ -108,12 +108,12 @@ def local(path: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("paths", "machine", "board", "reason"),
     [
-        ([], None, PI, "the definition names nothing that only another has"),
-        (["/dev/gpiomem"], None, PI, "the definition names nothing that only another has"),
+        ([], None, PI, "the definition names nothing that only another board has"),
+        (["/dev/gpiomem"], None, PI, "the definition names nothing that only another board has"),
         (["/dev/nvhost-gpu", "/dev/nvmap"], None, "jetson-tx2", "it has /dev/nvhost-gpu, /dev/nvmap"),
         (["/srv/data"], None, "jetson-tx2", f"the definition fits it better than {PI}"),
-        ([], 62, "amazon-linux-x86_64", "what lies beside the definition is built for x86_64 and it fits"),
-        ([], 40, PI, "what lies beside the definition is built for armv7l"),
+        ([], 62, "amazon-linux-x86_64", "the files beside the definition are built for x86_64 and it fits"),
+        ([], 40, PI, "the files beside the definition are built for armv7l"),
     ],
 )
 def test_the_board_is_guessed_from_what_the_definition_names_and_its_code_is_built_for(
@@ -172,7 +172,7 @@ def test_what_only_a_stack_knows_has_a_stand_in_wherever_it_is_named(tmp_path: P
     result = call("init", tmp_path / "template.yaml")
     assert result.exit_code == 0, result.exception
     arn = "arn:aws:lambda:us-east-1:123456789012:function:live:1"
-    assert f"note: ${{Ref:Live}} is not in the file: {arn} is used" in result.stderr
+    assert f"note: ${{Ref:Live}} is not in the file, so {arn} is used" in result.stderr
     assert "runtime" not in result.stderr, "the template says it"
     written = load(tmp_path)
     assert not written.definition.errors

@@ -279,7 +279,7 @@ def test_a_core_that_writes_elsewhere_is_read_there(tmp_path: Path, form: str) -
     told = answer("rescue", *words, "-o", tmp_path / "out", *PI)
     assert (told["functions"], told["models"]) == (1, 1)
     assert not [line for line in told["lost"] if "not on the board" in line]
-    assert "config.json names /data/gg as writeDirectory: what is deployed was read from there" in told["notes"]
+    assert "config.json names /data/gg as writeDirectory, so the deployment was read from there" in told["notes"]
 
 
 def test_a_write_directory_without_a_group_is_told_and_the_cores_own_is_read(tmp_path: Path) -> None:

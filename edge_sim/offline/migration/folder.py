@@ -23,11 +23,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             or (folder.exists() and not folder.is_dir())
             or (folder.is_dir() and any(folder.iterdir()))
         ):
-            raise UsageError(f"{folder}: already exists", hint="Give a folder that does not exist yet, or is empty.")
+            raise UsageError(f"{folder}: already exists", hint="Choose a folder that does not exist yet, or is empty.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise UsageError(f"{folder}: cannot be created: {error.strerror}") from error
     try:
         yield draft
         draft.replace(folder)

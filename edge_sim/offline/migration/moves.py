@@ -92,7 +92,7 @@ def migration(
     if not include_values:
         judgements = {name: redaction(inputs.scenario).value(judgement) for name, judgement in judgements.items()}
     nucleus = min(judgements, key=lambda name: len(judgements[name].errors))
-    chosen = "asked for" if target != "auto" else _chosen(judgements)
+    chosen = "as requested" if target != "auto" else _chosen(judgements)
     moves = {name: on(nucleus, definition, to) for name, to in boards.items()}
     rows, why = before(inputs, leaving)
     return Migration(

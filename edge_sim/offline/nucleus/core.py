@@ -104,7 +104,7 @@ def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
 
 def _deployment(file: Path) -> Mapping[str, Any]:
     """Return the components of a deployment by name."""
-    hint = "Give the folder that edge-sim migrate -o wrote; of one for several boards with --profile NAME, a board's."
+    hint = "Name the folder that edge-sim migrate -o wrote; if it is for several boards, add --profile NAME."
     try:
         document = JsonObject(loads(read_bytes(file)), "the deployment")
         if "components" not in document:

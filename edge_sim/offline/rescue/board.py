@@ -84,7 +84,9 @@ def _bring(connection: Connection, laid: Laid, top: str, paths: tuple[str, ...],
             if not nothing:
                 lay(laid, output.file)
         except InvalidDefinitionError as error:
-            hint = "The account's login shell must be a POSIX one, and print nothing itself; tar must be there."
+            hint = (
+                "The account's login shell must be a POSIX shell that prints nothing itself, and tar must be installed."
+            )
             raise InvalidDefinitionError(error.problem, hint=hint) from error
     lines = [line for line in output.errors.splitlines() if line.strip()]
     if nothing and output.status:

@@ -131,7 +131,9 @@ def _model_places(disk: Disk, group: Group, log: RescueLog) -> dict[Resource, tu
         log.guessed.append(f"model {missing[0].id}: {directory}, the only directory that is not another model's")
         places[missing.pop()] = directory, True
     log.lost += (f"model {r.id}: not on the board" for r in missing)
-    log.lost += (f"{directory}: of no model in group.json; it was not packed" for directory in there.values())
+    log.lost += (
+        f"{directory}: belongs to no model in group.json, so it was not packed" for directory in there.values()
+    )
     return places
 
 

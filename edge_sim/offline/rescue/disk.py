@@ -58,7 +58,9 @@ class Disk:
         for part in PurePosixPath(path.removeprefix(f"{top}/")).parts:
             here = here / part
             if part == ".." or here.is_symlink():
-                raise UsageError(f"{path}: leads through a link, {here.relative_to(self.root)}: not followed")
+                raise UsageError(
+                    f"{path}: leads through the link {here.relative_to(self.root)}, which was not followed"
+                )
         return here
 
     def look(self, path: str) -> Node | None:
@@ -113,7 +115,7 @@ class Disk:
                 for name in sorted(files):
                     count += 1
                     if count > MAX_FILES:
-                        raise UsageError(f"{path}: more than {MAX_FILES} files: no package")
+                        raise UsageError(f"{path}: more than {MAX_FILES} files, so it is not a package")
                     if not self._copy_file(descriptor, name, here / name, f"{path}/{Path(at, name).relative_to(top)}"):
                         omitted.append(str(Path(at, name).relative_to(top)))
         except OSError as error:

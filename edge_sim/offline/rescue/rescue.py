@@ -163,9 +163,9 @@ def _located(disk: Disk, log: RescueLog) -> Disk:
         return disk
     moved, own = replace(disk, write_directory=elsewhere), disk.tree.group_file
     if moved.text(moved.tree.group_file) is not None:
-        log.notes.append(f"config.json names {elsewhere} as writeDirectory: what is deployed was read from there")
+        log.notes.append(f"config.json names {elsewhere} as writeDirectory, so the deployment was read from there")
         if disk.text(own) is not None:
-            log.notes.append(f"{own}: also exists, but was not read: the core writes elsewhere")
+            log.notes.append(f"{own}: also exists, but was not read, because the core writes elsewhere")
         return moved
     if disk.text(own) is not None:
         log.guessed.append(
@@ -186,7 +186,7 @@ def _definition(disk: Disk, log: RescueLog) -> Definition:
         if disk.lost:
             hint = "Read it as root: with a root login, or allow the account passwordless sudo. " + hint
         raise InvalidDefinitionError(
-            f"{disk.name}: no {path}: no group can be recovered from it", details="\n".join(disk.lost), hint=hint
+            f"{disk.name}: {path} does not exist, so no group can be recovered", details="\n".join(disk.lost), hint=hint
         )
     with tempfile.TemporaryDirectory(prefix="edge-sim-group-") as place:
         file = Path(place) / "group.json"
@@ -203,7 +203,7 @@ def _definition(disk: Disk, log: RescueLog) -> Definition:
 
 def _by_analogy(group: Group) -> Iterator[str]:
     """Yield a line for everything in a group.json whose encoding nobody published (``greengrass.groupfile``)."""
-    why = "nobody published how group.json encodes it [inferred]"
+    why = "how group.json encodes it was never published [inferred]"
     for resource in group.resources:
         if resource.volume is None:
             members = " and its OwnerSetting" if resource.owner else ""

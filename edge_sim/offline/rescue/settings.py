@@ -51,7 +51,7 @@ def _config(disk: Disk) -> Mapping[str, object]:
     """Return config.json; raises ValueError where it is not there or no JSON object, UsageError for an unreadable."""
     text = disk.text(disk.tree.config)
     if text is None:
-        raise ValueError("not there")
+        raise ValueError("does not exist")
     try:
         return members(text)
     except ValueError as error:

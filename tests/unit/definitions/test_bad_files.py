@@ -69,7 +69,7 @@ def test_what_only_names_versions_is_a_group_only_with_their_content(tmp_path: P
 
 def test_a_misspelt_section_is_told(tmp_path: Path) -> None:
     (tmp_path / "greengo.yaml").write_text("Group: {name: g}\nCores: []\nResurces: []\n")
-    assert f"{tmp_path / 'greengo.yaml'}:3:1: Resurces is not a section of greengo's: left out" in map(
+    assert f"{tmp_path / 'greengo.yaml'}:3:1: Resurces is not a section of greengo's and was left out" in map(
         str, read(tmp_path).notes
     )
     types = ("CoreDefinitionVersion", "ResourceDefintion")

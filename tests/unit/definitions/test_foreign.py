@@ -290,7 +290,7 @@ def test_one_of_several_groups_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "choice", "message"),
     [
-        (GROUPS, Choice(group="third"), "there is no group third"),
+        (GROUPS, Choice(group="third"), "no group is named third"),
         ("Resources: []\n", Choice(group="third"), "not a template"),
         (CONDITIONS, Choice(parameters={"Gpus": "1"}), "--parameter Gpus"),
         ("Resources: []\n", Choice(parameters={"Gpu": "1"}), "--parameter Gpu"),
@@ -312,7 +312,10 @@ def test_what_is_referred_to_and_not_there_is_noted(tmp_path: Path) -> None:
     assert "the group refers to arn:aws:greengrass:x, which is not in this template" in notes
     table = {"Subscriptions": [{"Id": "1", "Source": ARN, "Subject": "a", "Target": "cloud"}]}
     (note,) = read(written(tmp_path, "s.json", table)).notes
-    assert f"subscriptions name what the files do not hold, so it was not checked: {ARN} (line 1)" in note.message
+    assert (
+        f"subscriptions name items that the files do not hold, so these were not checked: {ARN} (line 1)"
+        in note.message
+    )
     assert read(written(tmp_path, "both.json", {**table, **function()})).notes == ()
 
 

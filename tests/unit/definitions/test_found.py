@@ -265,7 +265,7 @@ def test_a_folder_gives_what_its_files_give_together(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not looked at")
     definition = read(tmp_path)
     assert len(definition.group.attached(definition.group.functions[0])) == 2
-    assert [*map(str, definition.notes)] == [f"{tmp_path / 'package.json'}:1:1: not a definition: left out"]
+    assert [*map(str, definition.notes)] == [f"{tmp_path / 'package.json'}:1:1: not a definition, so it was left out"]
     both = read(tmp_path / "create-resources.json", tmp_path / "create-functions.json")
     assert both.group == definition.group
     (tmp_path / "again.json").write_text((FOUND / "get-resources.json").read_text())

@@ -30,7 +30,7 @@ def function(member: str) -> str:
         (
             '{"InitialVersion": {"Resources": []}, "Functions": []}',
             "$ has no member 'Functions'",
-            "It is next to the definition that is read; move it to a file of its own.",
+            "It is beside the definition, not in it; move it to its own file.",
         ),
         ('{"InitialVersion": {"Resources": []}, "Definition": {}}', "$ has no member 'Definition'", None),
         ('{"edgeSimGroup": 1, "resource": {}}', "$ has no member 'resource'", "Did you mean resources?"),

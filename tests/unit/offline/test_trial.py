@@ -25,6 +25,6 @@ def test_a_trial_of_a_template_has_values_for_what_its_stack_knows_and_names_the
         assert [source.address for source in scenario.sources] == ["s3://mine/birds.tar.gz"]
     notes = trial.assumptions(definition, given)
     assert [note for note in notes if "is used" in note] == [
-        f"${{Ref:Live}} is not in the file: {code.function_arn} is used",
-        "the group has no core: a core with a made-up certificate is used",
+        f"${{Ref:Live}} is not in the file, so {code.function_arn} is used",
+        "the group has no core, so one with a made-up certificate is used",
     ]
