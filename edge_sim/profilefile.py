@@ -243,7 +243,7 @@ def _greengrass(entries: Entries, users: Mapping[str, Entries], groups: Mapping[
 _LIBC_NAME = Key("name", keys.choice(("glibc", "musl")), "Which C library.")
 _LIBC_VERSION = Key("version", keys.TEXT, "Its version.", examples=("2.28",))
 _LIBC_TABLE = KeyTable(keys=(_LIBC_NAME, _LIBC_VERSION))
-_RELEASE = keys.named(keys.EMPTY_TEXT, "fields to texts")
+_RELEASE = keys.named(keys.EMPTY_TEXT, "fields to text")
 _ROOT_LISTED = {"required": [_ROOT]}
 _DESCRIPTION = Key("description", keys.TEXT, "A one-line description, for lists.")
 _ARCHITECTURE = Key("architecture", keys.choice(ARCHITECTURES), "The API's UpdateTargetsArchitecture.")

@@ -39,7 +39,7 @@ _OUTPUT = Key("output", _S3_URI, "Where the job stored its model in S3; the exte
 _SECRET_ARN = keys.words(arns.pattern("secretsmanager", ".+"), "a secret's ARN")
 _SECRET = Key("secret", _SECRET_ARN, "The secret's ARN, as in the definition.")
 _SECRET_VALUE = Key("value", keys.TEXT, "The secret's value under the label AWSCURRENT. Reports never show it.")
-_STAGES = Key("stages", keys.named(keys.TEXT, "labels to texts"), "Its values under other staging labels.", {})
+_STAGES = Key("stages", keys.named(keys.TEXT, "labels to text"), "Its values under other staging labels.", {})
 _SOURCES = (
     KeyTable(title="a model in S3", keys=(_S3, _PACKED, _AS_IT_IS), one_of=(_PACKED, _AS_IT_IS)),
     KeyTable(title="a model of SageMaker", keys=(_JOB, _OUTPUT, _PACKED, _AS_IT_IS), one_of=(_PACKED, _AS_IT_IS)),

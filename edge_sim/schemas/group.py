@@ -9,7 +9,7 @@ from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE, Members, Shape
 from edge_sim.greengrass.resources import KINDS
 
-_TEXT: dict[str, object] = {"title": "a text", "type": ["string", "integer"]}
+_TEXT: dict[str, object] = {"title": "text", "type": ["string", "integer"]}
 _SCALARS: Mapping[str, dict[str, object]] = {
     TEXT: _TEXT,
     WHOLE: {"title": "a whole number", "type": ["integer", "string"], "pattern": r"^\s*-?[0-9]{1,17}\s*$"},
@@ -18,7 +18,7 @@ _SCALARS: Mapping[str, dict[str, object]] = {
         "type": ["boolean", "string"],
         "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$",
     },
-    TEXT_MAP: {"title": "a mapping of names to texts", "type": "object", "additionalProperties": _TEXT},
+    TEXT_MAP: {"title": "a mapping of names to text", "type": "object", "additionalProperties": _TEXT},
 }
 _PLACEHOLDER = {"title": "a placeholder, ${…}", "type": "string", "pattern": r"\$\{[^}]*\}"}
 _IGNORED = {
@@ -31,7 +31,7 @@ _IGNORED = {
             "type": "string",
             "pattern": r"^\$",
         },
-        "reason": {"description": "Why the rule does not matter here.", "title": "a text"},
+        "reason": {"description": "Why the rule does not matter here.", "title": "text"},
     },
     "required": ["rule", "path", "reason"],
 }

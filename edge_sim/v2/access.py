@@ -127,7 +127,7 @@ def cell(
     access_row = answer(move, function, query, nodes)
     can = rights_of(access_row)
     if can is None or could is None:
-        doubt = access_row.unknown or "V1's own answer is not known"
+        doubt = access_row.unknown or "V1's answer is not known"
         return AccessCell(rights=can, path=access_row.path, reason="not known", doubt=doubt)
     if can == could:
         return AccessCell(rights=can, path=access_row.path, reason="same")

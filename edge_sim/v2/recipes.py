@@ -27,7 +27,7 @@ _READ, _EXECUTE = ("NONE", "OWNER", "ALL"), ("NONE", "OWNER", "ALL")
 def problems(recipe: Mapping[str, object], text: bytes = b"") -> Iterator[str]:
     """Yield a sentence for everything that a nucleus or the service would not take; ``text`` is the recipe's file."""
     if len(text) > MAX_BYTES:
-        yield f"the recipe has {len(text)} bytes, {MAX_BYTES} are allowed"
+        yield f"the recipe has {len(text)} bytes; at most {MAX_BYTES} are allowed"
     yield from (f"{key}: recipes have no such member" for key in recipe if key not in _TOP)
     if recipe.get("RecipeFormatVersion") != "2020-01-25":
         yield "RecipeFormatVersion is 2020-01-25"

@@ -29,10 +29,10 @@ def architecture(facts: HostFacts) -> str | None:
 def libc(facts: HostFacts) -> str | None:
     """Return why nucleus classic does not run with the board's C library."""
     if facts.libc != "glibc":
-        return f"the new board has {facts.libc}, nucleus classic needs glibc 2.25 or newer"
+        return f"the new board has {facts.libc}, but nucleus classic needs glibc 2.25 or newer"
     version = numbers(facts.libc_version)
     if version and version < _GLIBC:
-        return f"the new board has glibc {facts.libc_version}, nucleus classic needs 2.25 or newer"
+        return f"the new board has glibc {facts.libc_version}, but nucleus classic needs 2.25 or newer"
     return None
 
 
@@ -40,4 +40,4 @@ def init(facts: HostFacts) -> str | None:
     """Return why nucleus lite does not run with the board's init system; systemd's version is not among the facts."""
     if facts.init == "systemd":
         return None
-    return f"the new board's init is {facts.init}, nucleus lite needs systemd 249 or newer"
+    return f"the new board's init is {facts.init}, but nucleus lite needs systemd 249 or newer"

@@ -108,10 +108,10 @@ def tmp(move: Move) -> Iterator[Fault]:
         return
     flags = move.to.mount_flags("/tmp")
     if flags is None:
-        message = "it is unknown whether the new board mounts /tmp noexec, which nucleus classic does not run with"
+        message = "it is unknown whether the new board mounts /tmp noexec, with which nucleus classic does not run"
         yield Fault(path="$", message=message, unknown=True)
     elif "noexec" in flags:
-        yield Fault(path="$", message="the new board mounts /tmp noexec, which nucleus classic does not run with")
+        yield Fault(path="$", message="the new board mounts /tmp noexec, with which nucleus classic does not run")
 
 
 @check("board-memory", "warning", condition="inferred", source=f"{SETUP}; LITE docs/RESOURCE_LIMITS.md")
@@ -122,7 +122,7 @@ def memory(move: Move) -> Iterator[Fault]:
         need_kib = least + sum(f.memory_size_kb or 0 for f in move.own_functions)
         room = max(need_kib, 128 * MIB if move.nucleus.lambdas else least)
         if move.to.memory_kib < room:
-            message = f"the new board has {move.to.memory_kib} KiB of memory, nucleus and functions need {room} KiB"
+            message = f"the new board has {move.to.memory_kib} KiB of memory, but nucleus and functions need {room} KiB"
             yield Fault(path="$", message=message)
 
 
@@ -136,10 +136,11 @@ def storage(move: Move) -> Iterator[Fault]:
     room = move.nucleus.storage_kib + need_kib
     if move.to.storage_kib and move.to.storage_kib < room:
         yield Fault(
-            path="$", message=f"the new board has {move.to.storage_kib} KiB, nucleus and packages need {room} KiB"
+            path="$",
+            message=f"the new board has {move.to.storage_kib} KiB of storage, but nucleus and packages need {room} KiB",
         )
     elif need_kib > MAX_STORE_KIB:
-        yield Fault(path="$", message=f"the packages need {need_kib} KiB, a nucleus keeps 10 GB at most by default")
+        yield Fault(path="$", message=f"the packages need {need_kib} KiB, but by default a nucleus keeps at most 10 GB")
 
 
 @check("component-count", "error", phase="deploy", source="aws-greengrass-lite, constants.h", nuclei=("lite",))
@@ -165,7 +166,7 @@ def pin(move: Move) -> Iterator[Fault]:
     if move.group.functions:
         yield Fault(
             path="$",
-            message="specify a version of every AWS component in the deployment, where ours has placeholders",
+            message="in the deployment, replace the placeholders by a version of every AWS component",
         )
 
 

@@ -38,7 +38,7 @@ def version(move: Move) -> Iterator[Fault]:
             yield of(function, "", "the template does not decide which version its ARN names", unknown=True)
         else:
             named = f"names {number}" if number else "names no version"
-            yield of(function, "", f"its ARN {named}; V2 imports only a version by its number")
+            yield of(function, "", f"its ARN {named}; V2 imports only versions, by their number")
 
 
 @check("component-name-twice", "error", phase="create", condition="inferred", source=f"{IMPORT}; the names are ours")
@@ -78,12 +78,16 @@ def long_name(move: Move) -> Iterator[Fault]:
     for function in move.own_functions:
         if len(names[function.id]) > MAX_NAME:
             yield of(
-                function, "", f"its component's name would have {len(names[function.id])} characters, not {MAX_NAME}"
+                function,
+                "",
+                f"its component's name would have {len(names[function.id])} characters; at most {MAX_NAME} are allowed",
             )
         number = component_version(function).partition(".")[0]
         if int(number) > MAX_NUMBER:
             yield of(
-                function, "", f"Lambda version {number} is more than {MAX_NUMBER}, the most in a component's version"
+                function,
+                "",
+                f"Lambda version {number} exceeds {MAX_NUMBER}, the largest number in a component's version",
             )
 
 

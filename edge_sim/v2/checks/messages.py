@@ -30,7 +30,10 @@ def to_device(move: Move) -> Iterator[Fault]:
     """A function's message to a device needs code that publishes through IPC, and the MQTT bridge."""
     for route in move.routes:
         if route.source_kind == "function" and route.target_kind == "device":
-            hint = "Publish with the Device SDK V2 (PublishToTopic); our bridge entry carries the topic to devices."
+            hint = (
+                "Publish with the Device SDK V2 (PublishToTopic); the generated bridge entry carries the topic to "
+                "devices."
+            )
             yield _fault(route, f"greengrasssdk's publish on {route.subject} reaches no device in V2", hint, "Target")
 
 

@@ -206,7 +206,7 @@ def owners(move: Move) -> Iterator[Fault]:
         groups = {r.owner.group if r.owner else "" for r in move.models_of(function)}
         if len(groups) > 1:
             named = ", ".join(sorted(group or "root only" for group in groups))
-            yield of(function, "", f"its models belong to {named} in V1, to one account in V2")
+            yield of(function, "", f"its models belong to {named} in V1, but to one account in V2")
 
 
 @check("model-nested", "error", condition="inferred", phase="deploy", source="one folder for each artifact; ours")
@@ -267,7 +267,7 @@ def in_place(move: Move) -> Iterator[Fault]:
     for attachment in move.models:
         if effective_permission(attachment.resource, attachment.policy) == "rw":
             name, model = attachment.function.id, attachment.resource.id
-            message = f"function {name}: a file of {model} replaced in equal size stays as it is"
+            message = f"function {name}: if it replaces a file of {model} by one of the same size, the change stays"
             yield Fault(
                 path=attachment.path, message=message, resource=attachment.resource.id, function=attachment.function.id
             )

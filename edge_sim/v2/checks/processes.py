@@ -65,9 +65,7 @@ def isolation(move: Move) -> Iterator[Fault]:
     for function in move.own_functions:
         if function.isolation_mode is None and move.group.default_config.isolation_mode:
             mode = move.group.isolation_mode(function)
-            yield of(
-                function, "Environment.Execution", f"its IsolationMode is the group's, {mode}; V2 knows no default"
-            )
+            yield of(function, "Environment.Execution", f"its IsolationMode is the group's, {mode}; V2 has no default")
 
 
 @check("run-as-account", "warning", source=DEPLOY)
@@ -83,7 +81,10 @@ def accounts(move: Move) -> Iterator[Fault]:
             continue
         if not names and "users" not in move.to.whole:
             yield of(
-                function, "Environment.Execution", f"it is unknown whose UID {uid} is on the new board", unknown=True
+                function,
+                "Environment.Execution",
+                f"it is unknown which account has UID {uid} on the new board",
+                unknown=True,
             )
         else:
             was, now = before[0] if before else "no account", names[0] if names else "no account"
@@ -144,7 +145,12 @@ def counts(move: Move) -> Iterator[Fault]:
     for function in move.own_functions:
         if not function.pinned and becomes_lambda(move, function):
             hint = "Set maxInstancesCount to what the board's memory allows; the generated request says 25."
-            yield of(function, "Pinned", "it is on demand: V2 starts up to 100 of it, V1 25 of all functions", hint)
+            yield of(
+                function,
+                "Pinned",
+                "it is on demand: V2 starts up to 100 processes of it, V1 up to 25 of all functions together",
+                hint,
+            )
 
 
 @check("idle-time", "note", source=f"{IMPORT} (maxIdleTimeInSeconds 60)", nuclei=("classic",))

@@ -26,7 +26,7 @@ SUCCESSORS: Mapping[str, tuple[str, bool]] = {
 """The component that takes a connector's place, and whether it is a Lambda, which needs the router and not lite."""
 PARTLY: Mapping[str, str] = {
     "IoTSiteWise": "the SiteWise components (collector, publisher, processor) do its work together",
-    "DockerApplicationDeployment": "DockerApplicationManager only fetches images: a component of yours starts them",
+    "DockerApplicationDeployment": "DockerApplicationManager only fetches images: your own component must start them",
     "ImageClassificationAarch64JTX2": "the DLR and TensorFlow Lite components are samples of inference",
     "ImageClassificationx86-64": "the DLR and TensorFlow Lite components are samples of inference",
     "ImageClassificationARMv7": "the DLR and TensorFlow Lite components are samples of inference",
