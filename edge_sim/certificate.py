@@ -212,11 +212,11 @@ def _found_float(elf: Elf | None) -> str:
 
 def _programs(claims: Claims, observed: Observed) -> Iterable[CertificateRow]:
     same = claims.libc == observed.libc
-    yield _row("libc", claims.libc, observed.libc, f"{observed.libc} for {claims.libc}")
+    yield _row("libc", claims.libc, observed.libc, f"{observed.libc} instead of {claims.libc}")
     if same:
         yield _row(
             "libc version", claims.libc_version, observed.libc_version or "unknown",
-            f"{observed.libc} {observed.libc_version} for {claims.libc_version}: other symbols, other faults",
+            f"{observed.libc} {observed.libc_version} instead of {claims.libc_version}: other symbols, other faults",
         )  # fmt: skip
     claimed, base = release(claims.os_release), release(observed.base_release)
     overlay = "a file of ours" if base != "unknown" and base != claimed else None

@@ -53,7 +53,7 @@ class Limits:
         for setting in settings:
             name, _, value = setting.partition("=")
             if name not in NAMES:
-                raise UsageError(f"there is no limit named {name!r}", hint=f"the limits are: {', '.join(NAMES)}")
+                raise UsageError(f"no limit is named {name!r}", hint=f"the limits are: {', '.join(NAMES)}")
             if not (value.isascii() and value.isdigit() and len(value) <= 18):
                 raise UsageError(f"limit {name}: expected a whole number, not {value!r}")
             numbers[name] = int(value)

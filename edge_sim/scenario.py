@@ -99,7 +99,7 @@ def load(path: Path, choice: Choice = NO_CHOICE) -> Scenario:
     """
     file = path / SCENARIO if path.is_dir() else path
     if not file.is_file():
-        hint = f"Give a scenario's folder (with {SCENARIO}) or its file."
+        hint = f"Pass a scenario's folder (with {SCENARIO}) or its file."
         raise UsageError(f"{file}: {unusable(file, 'file')}", hint=hint)
     text = read_text(file)
     top = Place.of(file, text)

@@ -66,7 +66,7 @@ def run(root: Path, config: Path) -> None:
         from edge_sim.greengrass.plan import paths_of_interest
         from edge_sim.limits import Limits
 
-        progress("looking at the board")
+        progress("inspecting the board")
         group = group_of(document)
         seen = facts(paths_of_interest(group, settings.greengrass_root))
         limits = settings.packages or Limits()

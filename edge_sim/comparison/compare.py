@@ -110,7 +110,7 @@ def _alone(a: ReportFacts, b: ReportFacts) -> Iterator[str]:
     for word, mine, other in (("A", a, b), ("B", b, a)):
         kinds = [_plural(kind) for kind in KINDS if kind in mine.kinds - other.kinds]
         if kinds:
-            yield f"{', '.join(kinds)}: only {word} speaks of them"
+            yield f"{', '.join(kinds)}: only {word} contains them"
         boards = sorted(mine.boards - other.boards)
         if boards:
             yield f"{', '.join(boards)}: only in {word}"

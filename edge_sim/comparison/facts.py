@@ -25,7 +25,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 MAX_BYTES = 64 * 1024 * 1024
 _DATA = re.compile(rb'<script type="application/json" id="edge-sim-data">(.*?)</script>', re.DOTALL)
 _CHANGING = re.compile(r"\[pid = \d+\]|GreengrassUpdateJob_[0-9a-f-]+")
-_HINT = "Give reports that edge-sim wrote with --format json or --format html."
+_HINT = "Pass reports that edge-sim wrote with --format json or --format html."
 
 
 @dataclass(frozen=True, kw_only=True)

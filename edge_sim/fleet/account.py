@@ -155,7 +155,7 @@ def _of_core(account: CoreAccount, executions: Sequence[Execution]) -> Iterable[
         if text:
             yield Disagreement(thing=thing, job=execution.job, execution=execution.number, text=text)
     for (job, number), end in ends.items():
-        text = f"the core ended with {end.status}, and the cloud has no such execution"
+        text = f"the core ended with {end.status}, but the cloud has no such execution"
         yield Disagreement(thing=thing, job=job, execution=number, text=text)
     for text in account.doubled:
         yield Disagreement(thing=thing, job="", execution=0, text=f"done twice: {text}")
@@ -164,12 +164,12 @@ def _of_core(account: CoreAccount, executions: Sequence[Execution]) -> Iterable[
 def _difference(status: str, end: End | None) -> str:
     if status in BY_DEVICE:
         if end is None:
-            return f"the cloud says {status}, and the core never said so"
-        return "" if end.status == status else f"the cloud says {status}, the core {end.status}"
+            return f"the cloud reports {status}, which the core never did"
+        return "" if end.status == status else f"the cloud reports {status}, the core {end.status}"
     if end is None or not end.taken:
         return ""
-    what = "has not ended it" if status in PENDING else f"says {status}"
-    return f"the core's {end.status} was taken, and the cloud {what}"
+    what = "has not ended the execution" if status in PENDING else f"reports {status}"
+    return f"the core's {end.status} was accepted, but the cloud {what}"
 
 
 def kept_out(accounts: Iterable[CoreAccount]) -> str:

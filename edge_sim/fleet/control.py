@@ -61,7 +61,7 @@ def named(names: Iterable[str], profiles: Sequence[DeviceProfile], fleet: Fleet)
             hint = f"It has {', '.join(by_name)}."
             raise UsageError(f"--control-board {name}: not a board of this fleet", hint=hint)
         if name in fleet.breaks:
-            why = "the scenario's build breaks it (breaks), and the build that real agents install works everywhere"
+            why = "the scenario's build breaks it (breaks), but the build that real agents install works everywhere"
             raise UsageError(f"--control-board {name}: {why}")
     return [by_name[name] for name in dict.fromkeys(names)]
 

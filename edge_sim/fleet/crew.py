@@ -158,7 +158,7 @@ class Crew:
         elif what == "stop":
             self.trouble.append("stopped on Locust's page")
         elif what == "missing" and self.shape.remote:
-            self._ended(f"the worker {line['worker']}", "is no longer heard from")
+            self._ended(f"the worker {line['worker']}", "no longer responds")
 
     def _core(self, number: int, at: float, kind: str, members: Mapping[str, Any]) -> None:
         account = self.accounts[number]

@@ -34,8 +34,8 @@ class Abort:
     def __str__(self) -> str:
         return (
             f"{self.job_id}: stopped {self.after_s:.1f} s after CreateJob, when {self.begun:,} of {self.things:,} "
-            f"cores had begun and {self.failed:,} of {self.ended:,} ended ones had failed; {self.later:,} more failed "
-            f"afterwards, {self.spared:,} never began"
+            f"cores had begun and {self.failed:,} of {self.ended:,} ended cores had failed; {self.later:,} more "
+            f"failed afterwards, and {self.spared:,} never began"
         )
 
 
@@ -102,7 +102,7 @@ def seconds(report: FleetReport) -> float | None:
 def verdict(report: FleetReport) -> str:
     """Return the outcome in a sentence."""
     if report.trouble:
-        return f"The rollout did not come to its end: {report.trouble[0]}"
+        return f"The rollout did not finish: {report.trouble[0]}"
     if report.interrupted:
         return "The rollout was interrupted"
     if report.differences:
@@ -111,7 +111,7 @@ def verdict(report: FleetReport) -> str:
     what = "An abort criterion stopped the rollout" if stopped else "The rollout is complete"
     failed = len(failures(report))
     how_many = f": {failed:,} of {len(report.accounts):,} cores failed" if failed else ""
-    return f"{what}{how_many}; the cores' account equals the Jobs API's, core by core"
+    return f"{what}{how_many}; the cores' account matches the Jobs API's, core by core"
 
 
 def differing(report: FleetReport) -> str:

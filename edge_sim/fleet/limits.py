@@ -30,7 +30,7 @@ def check(cores: int, processes: int, *, own_broker: bool, tls: bool, loopback: 
         needs["the cloud, which passes TLS on," if tls else "the broker"] = cores * (2 if tls else 1) + BESIDE
     notes = []
     for what, needed in needs.items():
-        text = f"{cores:,} cores: {what} needs {needed:,} descriptors, and a process may have {most:,} here"
+        text = f"{cores:,} cores: {what} needs {needed:,} descriptors, but a process may have only {most:,} here"
         if needed > most:
             hint = "Use --workers N" if what in "a process of the fleet" else "Use --broker URL with a broker elsewhere"
             raise UnsupportedEnvironmentError(text, hint=f"{hint}, or raise the limit (ulimit -Hn).")
@@ -55,5 +55,5 @@ def check_port(option: str, address: str, port: int) -> None:
         if error.errno == errno.EADDRNOTAVAIL:
             hint = "Use one of this machine's addresses."
             raise UnsupportedEnvironmentError(f"--bind {address}: {text}", hint=hint) from error
-        hint = f"Choose another {option}, or end what uses this one."
+        hint = f"Choose another {option}, or stop the program that uses this one."
         raise UnsupportedEnvironmentError(f"{option} {port}: {text}", hint=hint) from error

@@ -146,7 +146,7 @@ def _differences(report: FleetReport) -> list[Block]:
         ]
         for difference in shown
     ]
-    caption, columns = "What the cloud says, and what the core says", ["core", "execution", "difference"]
+    caption, columns = "What the cloud reports, and what the core reports", ["core", "execution", "difference"]
     return [Table(caption=caption, columns=columns, rows=rows, left_out=left_out)]
 
 

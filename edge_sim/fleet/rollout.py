@@ -106,7 +106,7 @@ def run(
     fleet = scenario.fleet
     if fleet is None:
         raise InvalidDefinitionError(
-            f"{scenario.file}: says nothing of a fleet", hint='Add the key "fleet" (docs/fleet.md).'
+            f"{scenario.file}: describes no fleet", hint='Add the key "fleet" (docs/fleet.md).'
         )
     model.check(fleet, profiles)
     containers = control.named(options.control_boards, profiles, fleet)
@@ -203,7 +203,7 @@ class _Rollout:
             real = [account for account in self._accounts if account.real]
             agents.start([account.model for account in real if not account.container], self._settings)
             if driver is not None:
-                self._progress(f"making {len(profiles):,} boards in containers")
+                self._progress(f"creating {len(profiles):,} boards in containers")
                 inside = [account.model for account in real if account.container]
                 agents.start_boards(inside, profiles, self._settings, driver)
             self.crew.start(self._progress)
@@ -326,4 +326,4 @@ class _Rollout:
     def _look_at_clock(self) -> None:
         self._cloud.check()
         if time.monotonic() > self._deadline:
-            self.crew.trouble.append(f"the fleet was not done after {self._options.limit_s:g} s")
+            self.crew.trouble.append(f"the fleet had not finished after {self._options.limit_s:g} s")

@@ -74,10 +74,10 @@ def _ends(real: Sequence[CoreAccount], simulated: Sequence[CoreAccount]) -> Iter
     known = {account.state for account in simulated}
     for account in real:
         if account.state not in ENDS:
-            yield f"{account.model.thing}: a real agent is {account.state}, and its update has no end"
+            yield f"{account.model.thing}: a real agent is {account.state}, and its update has not ended"
         elif account.state not in known:
             why = f" ({account.reason})" if account.reason else ""
-            yield f"{account.model.thing}: a real agent ended {account.state}{why}, and no simulated core did"
+            yield f"{account.model.thing}: a real agent ended {account.state}{why}, but no simulated core did"
 
 
 def _ways(real: Sequence[CoreAccount], simulated: Sequence[CoreAccount]) -> Iterator[str]:
@@ -85,7 +85,7 @@ def _ways(real: Sequence[CoreAccount], simulated: Sequence[CoreAccount]) -> Iter
     for account in real:
         states = way(account)
         if states and states not in known:
-            yield f"{account.model.thing}: a real agent went {', '.join(states)}, and no simulated core did"
+            yield f"{account.model.thing}: a real agent went {', '.join(states)}, but no simulated core did"
 
 
 def _times(real: Mapping[str, Spread], simulated: Mapping[str, Spread], where: str) -> Iterator[str]:

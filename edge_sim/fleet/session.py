@@ -175,7 +175,9 @@ class MqttSession:
 
     def _subscribed(self, client: Any, _userdata: Any, _mid: int, codes: Any, *_rest: Any) -> None:
         if any(number(code) >= _REFUSED for code in codes):
-            self._refusal = "the broker refused a subscription: its rules do not let this client hear its topics"
+            self._refusal = (
+                "the broker refused a subscription: its rules do not let this client receive messages on its topics"
+            )
             self._client.give_up(self._refusal)
             return
         self._awaited -= 1
@@ -191,7 +193,7 @@ class MqttSession:
             return
         refusal, self._refusal = self._refusal, ""
         if not refusal and self._secured and self._up_at is None and not client.given_up:
-            refusal = "the broker ends the connection before it answers: it may not take this core's certificate"
+            refusal = "the broker closes the connection before it answers; it may not accept this core's certificate"
         self._lost()
         self._failed(refusal or client.given_up or str(reason), refused=bool(refusal))
 

@@ -51,7 +51,7 @@ def ground(
     kinds = {storm.kind for storm in storms}
     if broker is not None and "broker restart" in kinds:
         raise UsageError(
-            f"--broker {broker.url}: the scenario's storms restart the broker, and it is not ours to restart"
+            f"--broker {broker.url}: the scenario's storms restart the broker, but edge-sim can restart only its own"
         )
     if "cloud restart" in kinds:
         state = state or folder / "cloud.sqlite"

@@ -43,7 +43,7 @@ def _lines(report: FleetReport) -> Iterator[str]:
 
 def _comparison(report: FleetReport) -> Iterator[str]:
     if not report.differences:
-        yield f"the cores' account equals the Jobs API's, core by core ({len(report.executions):,} executions)"
+        yield f"the cores' account matches the Jobs API's, core by core ({len(report.executions):,} executions)"
         return
     yield f"{differing(report)}:"
     for row in report.differences[:SHOWN]:

@@ -156,7 +156,7 @@ class BoardRun:
         )
         self._not_proven(advice["not_proven"])
         if failed:
-            why = str(status.get("ErrorMessage") or "it failed without a reason")
+            why = str(status.get("ErrorMessage") or "it failed without giving a reason")
             doubt = None if live.real else self._undecided(why)
             if doubt:
                 self._not_proven([f"deployment: {doubt}"])
@@ -275,7 +275,8 @@ class BoardRun:
                 row.name,
                 f"ended {row.status} ({row.reason}) with {running} running; expected: "
                 f"{update.status} with {update.running}",
-                hint="The update's timeline has every phase and message: correct the build, or what is expected of it.",
+                hint="The update's timeline shows every phase and message. Correct the build, or what is expected of "
+                "it.",
                 place=update.place,
             )
 
@@ -295,7 +296,7 @@ class BoardRun:
             free = shutil.disk_usage(Path(self.live.board.root).parent).free
             if free < FREE_BYTES_NEEDED:
                 room = (
-                    f"this machine has {free >> 20} MiB free there, and an update needs {FREE_BYTES_NEEDED >> 20} MiB"
+                    f"this machine has {free >> 20} MiB free there, but an update needs {FREE_BYTES_NEEDED >> 20} MiB"
                 )
                 return f"updates of the core: {room}. Name another place with TMPDIR"
         return None

@@ -31,7 +31,7 @@ def check_own(board: Address, source: str, *, instead: str = "") -> None:
     """
     if board not in address.own_boards():
         raise UsageError(
-            f"{source} names a real board, {board}, and you have not",
+            f"{source} names the real board {board}, which you have not named yourself",
             hint=f"{f'{instead}, or write' if instead else 'Write'} it on a line of {address.boards_file()}.",
         )
 
@@ -55,15 +55,16 @@ def judged(
     can be.
     """
     root = connection.become_root()
-    progress(f"{connection.address}: looking at the board")
+    progress(f"{connection.address}: inspecting the board")
     seen = remote.look(connection, GREENGRASS_ROOT, remote.interest(inputs.scenario))
     profile = profile_of(seen, connection.address.name)
     profile = replace(profile, greengrass=replace(profile.greengrass, root=GREENGRASS_ROOT))
     show(_lines(seen, profile, inputs, str(connection.address)))
     if not root:
         raise UnsupportedEnvironmentError(
-            f"{connection.address}: the account is not root and has no passwordless sudo: not proven there",
-            hint="Log in as root, or allow it sudo -n. The group was checked without root; nothing was changed.",
+            f"{connection.address}: the account is neither root nor allowed passwordless sudo: not proven there",
+            hint="Log in as root, or allow it passwordless sudo (sudo -n). The group was checked without root; "
+            "nothing was changed.",
         )
     clock = remote.clock_note(seen)
     if clock and tls:

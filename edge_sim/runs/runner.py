@@ -176,7 +176,9 @@ def check_definition(definition: Definition) -> list[str]:
     )
     if definition.group.core is None:
         problem = "a run needs the group's core and its certificate"
-        raise InvalidDefinitionError(problem, place=definition.locate("$"), hint="Give its file as group: core.")
+        raise InvalidDefinitionError(
+            problem, place=definition.locate("$"), hint="Name the core's file under group: core."
+        )
     return [result.finding.note for result in verdict.findings if result.finding.severity == "warning"]
 
 

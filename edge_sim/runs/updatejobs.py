@@ -88,7 +88,7 @@ def remote(url: str | None) -> JobsEndpoint:
     except NoRegionError as error:
         raise UnsupportedEnvironmentError("no AWS region is set", hint="Set AWS_DEFAULT_REGION.") from error
     except (BotoCoreError, ValueError) as error:
-        raise UnsupportedEnvironmentError(f"boto3 makes no client for AWS IoT: {error}") from error
+        raise UnsupportedEnvironmentError(f"boto3 cannot create a client for AWS IoT: {error}") from error
     host = urlsplit(iot.meta.endpoint_url).hostname or ""
     real = host.endswith(AWS_NAMES)
     name = f"AWS IoT in {iot.meta.region_name}" if real else f"the IoT endpoint {iot.meta.endpoint_url}"

@@ -136,7 +136,7 @@ class Bench:
         if board.live.real:
             name = board.live.spec.profile.name
             raise UnsupportedEnvironmentError(
-                f"{name}: nothing undoes what a program does on a real board: not run there"
+                f"{name}: not run on a real board, because nothing undoes what a program does there"
             )
         board.change()
         machine = board.live.board

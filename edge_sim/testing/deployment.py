@@ -102,7 +102,7 @@ class Deployment:
         Raises UnknownFactError where it is not known.
         """
         if right not in RIGHTS:
-            raise UsageError(f"{right!r} is not an access", hint=f"One of {', '.join(RIGHTS)}.")
+            raise UsageError(f"{right!r} is not an access", hint=f"Use one of {', '.join(RIGHTS)}.")
         row = self.access(function, resource)
         judged = row if row.expected == right else replace(row, expected=right, ok=_as_expected(row, right))
         if judged.agree is False or judged.ok is False:

@@ -19,7 +19,7 @@ def check_driver(config: pytest.Config) -> None:
     if driver in DRIVERS:
         return
     if not driver.startswith("ssh://"):
-        raise UsageError(f"--edge-driver {driver}: not local, docker or ssh://[USER@]HOST[:PORT]")
+        raise UsageError(f"--edge-driver {driver}: expected local, docker or ssh://[USER@]HOST[:PORT]")
     from edge_sim.emulation.ssh import address
     from edge_sim.runs.realboards import check_own
 

@@ -133,7 +133,7 @@ class Trial:
         """Return a board; ``stable_window``: the seconds that a new core must run (agent's default: 60)."""
         name = profile or self._profile or self._bench.only
         if name is None:
-            raise UsageError("the test gives no profile", hint='Call edge_board("NAME"), or add --edge-profile NAME.')
+            raise UsageError("the test names no profile", hint='Call edge_board("NAME"), or add --edge-profile NAME.')
         self._bench.kind.name(name)  # raises for a profile that is not known
         return EdgeBoard(self._bench, name, stable_window)
 
@@ -160,9 +160,9 @@ class Trial:
         default the new version after SUCCEEDED, otherwise the one before.
         """
         if software not in SOFTWARE:
-            raise UsageError(f"software {software!r} is not known", hint=f"One of {', '.join(SOFTWARE)}.")
+            raise UsageError(f"software {software!r} is not known", hint=f"Use one of {', '.join(SOFTWARE)}.")
         if expect not in FINAL:
-            raise UsageError(f"no update ends with {expect!r}", hint=f"One of {', '.join(FINAL)}.")
+            raise UsageError(f"no update ends with {expect!r}", hint=f"Use one of {', '.join(FINAL)}.")
         last = next(reversed(self._deployments), None)
         name = self._name(board or last, None)
 
@@ -196,7 +196,7 @@ class Trial:
             raise InvalidDefinitionError(f"{name}: V1 would have refused it", details=details)
         if verdict.unknowns:
             hint = "Add the facts to the profile (edge-sim profiles show NAME), or declare its lists whole."
-            raise UnknownFactError(f"{name}: a profile does not decide it", details=details, hint=hint)
+            raise UnknownFactError(f"{name}: the profile leaves facts open", details=details, hint=hint)
 
     def _scenario(self, group: Group) -> Scenario:
         if isinstance(group, Scenario) and group.file is not None:
@@ -215,7 +215,7 @@ class Trial:
         first = next(iter(scenario.boards), None) if scenario else None
         name = board or self._profile or first or self._bench.only
         if name is None:
-            raise UsageError("no board is given", hint="Give its profile, or add --edge-profile NAME.")
+            raise UsageError("no board is named", hint="Name its profile, or add --edge-profile NAME.")
         return name if "/" in name else self._bench.kind.name(name)
 
     def _path(self, path: str | Path) -> Path:

@@ -98,8 +98,9 @@ def _unread_code(definition: Definition) -> Iterator[str]:
     unread = [f.id for f in group.functions if f.id not in definition.mentions and prefix.model_paths(group, f)]
     if unread:
         yield (
-            f"the code of {', '.join(unread)} was not checked: whether it opens its models with {prefix.VARIABLE} "
-            "is checked if a scenario (edge-sim.yaml) names the code's folder, and by plan and access with --source"
+            f"the code of {', '.join(unread)} was not checked for {prefix.VARIABLE}, with which it opens its models; "
+            "a scenario (edge-sim.yaml) that names the code's folder adds this check, and so do plan and access with "
+            "--source"
         )
 
 

@@ -336,7 +336,7 @@ def test_a_probe_over_ssh_is_that_of_the_same_root_here(ssh: Ssh, client: Any, t
         disagreeing = json.loads(ssh.edge_sim(*argv, "--board", "ssh://probed", status=1).stdout)["boards"][0]
         assert False in {row["agree"] for row in disagreeing["access"]}
         ssh.know("guest", ssh_boards.answering(board._container), user="visitor")
-        assert "guest: the account is not root" in ssh.edge_sim(*argv, "--board", "ssh://guest", status=6).stderr
+        assert "guest: the account is neither root" in ssh.edge_sim(*argv, "--board", "ssh://guest", status=6).stderr
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -344,7 +344,7 @@ def test_a_probe_over_ssh_is_that_of_the_same_root_here(ssh: Ssh, client: Any, t
     ("board", "said"),
     [
         ("impostor", "error: ssh://impostor: its host key is not the one that you know"),
-        ("visitor", "error: ssh://visitor: the account is not root and has no passwordless sudo"),
+        ("visitor", "error: ssh://visitor: the account is neither root nor allowed passwordless sudo"),
     ],
 )
 def test_a_board_that_cannot_be_trusted_or_changed_is_left_alone(
@@ -474,7 +474,7 @@ def test_a_strangers_scenario_reaches_no_board_that_the_user_has_not_named(
     file.write_text(text.replace("boards: ", "boards: [ssh://debian] # ", 1), encoding="utf-8")
     try:
         done = ssh.edge_sim("run", quick, "--yes", status=2)
-        assert "the scenario names a real board, ssh://debian, and you have not" in done.stderr
+        assert "the scenario names the real board ssh://debian, which you have not" in done.stderr
         done = ssh.edge_sim("run", quick, "--board", "ssh://debian", status=2)
         assert "there is no terminal to confirm it" in done.stderr
         (tmp_path / "edge-sim").mkdir()

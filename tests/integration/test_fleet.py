@@ -137,7 +137,7 @@ def test_ctrl_c_ends_everything_and_the_account_is_true(tmp_path: Path) -> None:
     assert process.returncode == 130, log.read_text()
     first, *_, last = text.read_text().splitlines()
     assert first == "The rollout was interrupted: both accounts are compared as they were then"
-    assert last.startswith("the cores' account equals the Jobs API's, core by core")
+    assert last.startswith("the cores' account matches the Jobs API's, core by core")
     _, alive = psutil.wait_procs(family, timeout=LIMIT_S)
     assert alive == []
 
@@ -315,8 +315,8 @@ def test_ends_that_only_one_account_knows_end_the_run_with_status_5(tmp_path: Pa
         report = ended(process)
     assert process.returncode == 5
     assert {row["thing"]: row["text"] for row in report["differences"]} == {
-        spoken_for: "the cloud says SUCCEEDED, and the core never said so",
-        removed[0]: "the core ended with SUCCEEDED, and the cloud has no such execution",
+        spoken_for: "the cloud reports SUCCEEDED, which the core never did",
+        removed[0]: "the core ended with SUCCEEDED, but the cloud has no such execution",
     }
     assert report["verdict"] == "2 differences between the cores' account and the Jobs API's"
     assert report["statuses"] == {"SUCCEEDED": 7}

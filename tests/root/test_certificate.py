@@ -55,7 +55,7 @@ def test_a_local_board_owns_up_to_this_machines_processor_and_programs() -> None
     for fact in ("uname -m", "kernel", "memory"):
         assert found[fact].verdict == "not faithful", found[fact]
     if platform.libc_ver()[0] == "glibc":
-        assert (found["libc"].verdict, found["libc"].reason) == ("not faithful", "glibc for musl")
+        assert (found["libc"].verdict, found["libc"].reason) == ("not faithful", "glibc instead of musl")
     for fact in ("groups", "users", "umask", "set-id bits"):
         assert found[fact].verdict == "true", found[fact]
 

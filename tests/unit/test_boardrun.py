@@ -84,7 +84,7 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
     run.update(wrong)
     (problem,) = run.report.problems
     assert (problem.kind, problem.place) == ("update", LINE)
-    assert "correct the build" in str(problem.hint)
+    assert "Correct the build" in str(problem.hint)
     assert [str(step) for step in entries[:1]] == ["raspberry-pi-3: updating the OTA agent to 1.3.0 (1 of 5)"]
 
 

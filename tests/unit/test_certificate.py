@@ -87,7 +87,7 @@ def test_an_armel_container_under_qemu_is_no_pi_zero() -> None:
 def test_debian_standing_in_for_openwrt_is_told_by_its_libc() -> None:
     seen = replace(ROUTER, libc="glibc", libc_version="2.36", base_release=DEBIAN)
     rows = {row.fact: row for row in judge(claims("openwrt-armv7"), seen)}
-    assert (rows["libc"].verdict, rows["libc"].reason) == ("not faithful", "glibc for musl")
+    assert (rows["libc"].verdict, rows["libc"].reason) == ("not faithful", "glibc instead of musl")
     assert "libc version" not in rows
     assert rows["user land"].found == "debian 12"
 

@@ -264,7 +264,7 @@ def test_a_number_beyond_its_range_and_an_unknown_board_end_with_status_2(words:
 def test_a_scenario_without_a_fleet_is_refused() -> None:
     result = CliRunner().invoke(edge_sim, ["fleet", str(ROOT / "examples/no-container-ml")])
     assert isinstance(result.exception, InvalidDefinitionError)
-    assert "says nothing of a fleet" in result.exception.brief
+    assert "describes no fleet" in result.exception.brief
 
 
 def test_an_address_of_another_machine_is_said_before_anything_starts() -> None:

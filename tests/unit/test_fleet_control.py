@@ -91,9 +91,9 @@ def test_another_end_another_way_and_another_time_are_findings() -> None:
     slow = account(*GOOD, step=10.0, real=True)
     thing = rolled_back.model.thing
     found = sample.findings([rolled_back, *simulated])
-    assert f"{thing}: a real agent ended rolled back, and no simulated core did" in found
+    assert f"{thing}: a real agent ended rolled back, but no simulated core did" in found
     assert f"{thing}: a real agent went queued, staging, activating, rolling back, rolled back" in " ".join(found)
-    assert f"{thing}: a real agent is staging, and its update has no end" in sample.findings([open_, *simulated])
+    assert f"{thing}: a real agent is staging, and its update has not ended" in sample.findings([open_, *simulated])
     text = "staging: 20.00 s on 1 real agent, more than any simulated core's"
     assert any(line.startswith(text) for line in sample.findings([slow, *simulated]))
 

@@ -138,13 +138,13 @@ def test_an_end_that_only_one_side_knows_is_a_difference() -> None:
     world.live()
     (row,) = world.executions()
     (lost,) = differences([CoreAccount(model=MODEL)], [row])
-    assert lost.text == "the cloud says SUCCEEDED, and the core never said so"
+    assert lost.text == "the cloud reports SUCCEEDED, which the core never did"
     (unknown,) = differences([world.account], [])
-    assert unknown.text == "the core ended with SUCCEEDED, and the cloud has no such execution"
+    assert unknown.text == "the core ended with SUCCEEDED, but the cloud has no such execution"
     (otherwise,) = differences([world.account], [replace(row, status="FAILED")])
-    assert otherwise.text == "the cloud says FAILED, the core SUCCEEDED"
+    assert otherwise.text == "the cloud reports FAILED, the core SUCCEEDED"
     (open_still,) = differences([world.account], [replace(row, status="IN_PROGRESS")])
-    assert open_still.text == "the core's SUCCEEDED was taken, and the cloud has not ended it"
+    assert open_still.text == "the core's SUCCEEDED was accepted, but the cloud has not ended the execution"
 
 
 def test_an_end_that_the_cloud_does_not_take_is_no_difference_and_needs_no_more_waiting() -> None:
@@ -222,7 +222,7 @@ def test_a_report_says_how_many_an_abort_let_through_and_draws_the_states() -> N
     (abort,) = facts.aborts(found)
     assert (abort.things, abort.begun, abort.ended, abort.failed, abort.later, abort.spared) == (4, 3, 3, 2, 0, 1)
     text = html.render(page(found))
-    assert "3 of 4 cores had begun and 2 of 3 ended ones had failed" in text
+    assert "3 of 4 cores had begun and 2 of 3 ended cores had failed" in text
     assert "<b>why</b>" not in text
     drawn = re.findall(r'<path class="part-\d+" d="[^"]+"><title>([a-z ]+)</title>', text)
     assert {"waiting", "done", "rolled back"} <= set(drawn)
@@ -261,6 +261,6 @@ def test_a_report_without_an_abort_is_complete_or_not_at_its_end() -> None:
     assert facts.aborts(found) == []
     assert facts.verdict(found).startswith("The rollout is complete; ")
     found.trouble.append("the disk is full")
-    assert (found.exit_status, facts.verdict(found)) == (6, "The rollout did not come to its end: the disk is full")
+    assert (found.exit_status, facts.verdict(found)) == (6, "The rollout did not finish: the disk is full")
     found.interrupted = True
     assert found.exit_status == 130

@@ -389,7 +389,7 @@ def test_limits_of_packages_are_settings(tmp_path: Path) -> None:
         ('{"thing": "b", "broker": "x", "architecture": "arm"}', "not one of armv6l"),
         ('{"thing": "b", "broker": "x", "packages": []}', "not an object of limits"),
         ('{"thing": "b", "broker": "x", "packages": {"links": "keep"}}', "packages.links is 'keep'"),
-        ('{"thing": "b", "broker": "x", "packages": {"bytes": 1}}', "there is no limit named 'bytes'"),
+        ('{"thing": "b", "broker": "x", "packages": {"bytes": 1}}', "no limit is named 'bytes'"),
         (
             '{"thing": "b", "broker": "x", "packages": {"entries": true}}',
             "limit entries: expected a whole number, not 'True'",

@@ -45,7 +45,7 @@ def no_other_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--edge-profile=raspberrypi3"], "Did you mean raspberry-pi-3?"),
         (["--edge-report=report.pdf"], "the name must end in one of .html, .md, .json"),
         (["--edge-report=no/such/report.html"], "the directory no/such does not exist"),
-        (["--edge-driver=qemu"], "--edge-driver qemu: not local, docker or ssh://"),
+        (["--edge-driver=qemu"], "--edge-driver qemu: expected local, docker or ssh://"),
         (["--edge-driver=ssh://pi@gateway", PI], "--edge-profile names simulated boards, and --edge-driver a real one"),
     ],
 )
@@ -68,7 +68,7 @@ def test_a_real_board_is_the_users_choice_and_not_a_repositorys(
     pytester.makeini("[pytest]\naddopts = --edge-driver=ssh://pi@gateway\n")
     result = session(pytester, "def test_it(): ...")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "pytest's configuration names a real board, ssh://pi@gateway, and you have not" in output(result)
+    assert "pytest's configuration names the real board ssh://pi@gateway, which you have not" in output(result)
     session(pytester, "def test_it(): ...", "--edge-driver=ssh://pi@gateway").assert_outcomes(passed=1)
     (pytester.path / "edge-sim").mkdir()
     (pytester.path / "edge-sim/boards").write_text("ssh://pi@gateway\n")

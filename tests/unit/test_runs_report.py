@@ -176,7 +176,7 @@ def test_every_report_says_what_about_the_board_is_true() -> None:
     suite = ET.fromstring(to_junit(report(certified))).find("testsuite")
     assert suite is not None
     properties = {found.get("name"): found.get("value") for found in suite.iter("property")}
-    assert properties["certificate.libc"] == "not faithful: glibc for musl"
+    assert properties["certificate.libc"] == "not faithful: glibc instead of musl"
     assert [child.tag for child in suite][:2] == ["properties", "testcase"]
 
 

@@ -90,7 +90,9 @@ def test_a_wrong_line_of_the_users_own_file_is_named(
 
 def test_a_board_that_only_a_stranger_names_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    with pytest.raises(UsageError, match=r"^the scenario names a real board, ssh://bench-3, and you have not") as error:
+    with pytest.raises(
+        UsageError, match=r"^the scenario names the real board ssh://bench-3, which you have not"
+    ) as error:
         check_own(Address(host="bench-3"), "the scenario", instead="Name it with --board ssh://bench-3")
     file = tmp_path / "edge-sim/boards"
     assert error.value.hint == f"Name it with --board ssh://bench-3, or write it on a line of {file}."

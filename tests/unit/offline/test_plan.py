@@ -151,9 +151,9 @@ def test_a_link_is_planned_as_the_copy_that_it_becomes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--limit", "size=1"), "there is no limit named 'size'"),
+        (("--limit", "size=1"), "no limit is named 'size'"),
         (("--limit", "entries"), "limit entries: expected a whole number, not ''"),
-        (("--limit", "links=copy"), "there is no limit named 'links'"),
+        (("--limit", "links=copy"), "no limit is named 'links'"),
         (("--links", "keep"), "'keep' is not one of"),
     ],
 )
