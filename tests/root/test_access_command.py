@@ -363,7 +363,7 @@ def test_what_a_container_has_from_the_kernel_is_left_to_the_probe(root: Path, t
     boxed = next(row for row in found if row["function"] == "boxed")
     assert (boxed["read"]["computed"], boxed["read"]["probed"], boxed["agree"]) == (None, True, None)
     assert boxed["write"]["fix"] is None, "what it writes there never comes to the board"
-    assert "from the kernel" in boxed["reasons"][0]
+    assert "the kernel provides it" in boxed["reasons"][0]
     assert "probed yes" in edge("access", group, "--root", root, "--probe", "--path", path).output
 
 
