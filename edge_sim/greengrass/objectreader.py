@@ -22,6 +22,7 @@ class ObjectReader:
         self.value: dict[str, object] = value if isinstance(value, dict) else {}
         if not isinstance(value, dict):
             self.fault(f"must be an object, not {kind_of(value)}")
+            self.findings = self.findings if findings is None else []  # what it lacks follows from that
 
     def fault(
         self,

@@ -18,6 +18,7 @@ from edge_sim.facts import HostFacts
 from edge_sim.greengrass import prefix, rules
 from edge_sim.greengrass.rules.settings import DEFAULT, RuleSettings
 from edge_sim.report import SEVERITIES, Finding
+from edge_sim.validation.unread import Unread
 from edge_sim.versions import Version
 
 _WHOLE = ("bundle", "greengo", "group.json", "scenario")
@@ -143,14 +144,21 @@ def _results(
     """Yield what the reader found and what the rules say, without the variants of a template."""
     boards_by_finding: dict[Finding, tuple[str, ...]] = dict.fromkeys(definition.findings, ())
     boards_by_finding |= {finding: (name,) for name, finding in faults.items()}
-    known = _Unread(definition)
+    unread = Unread(definition)
+    readings = [*unread.readings(definition)]
     for name, facts in boards.items() or [("", None)]:
-        for finding in look(definition, facts):
-            if not known.covers(finding):
+        for finding in _common([look(reading, facts) for reading in readings]):
+            if not unread.covers(finding):
                 boards_by_finding[finding] = (*boards_by_finding.get(finding, ()), *([name] if name else ()))
     for finding, on in boards_by_finding.items():
         position, ignored = definition.locate(finding.path), definition.ignore_for(finding)
         yield LocatedFinding(finding=finding, position=position, boards=on, ignored=ignored)
+
+
+def _common(views: Sequence[Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield the findings that all views have."""
+    first, *more = map(list, views)
+    return (finding for finding in first if all(finding in view for view in more))
 
 
 def _conditional(
@@ -186,27 +194,6 @@ def unreadable(position: Position, message: str, hint: str | None) -> Verdict:
     """Return the verdict on a file that could not be read at all."""
     finding = _ours("unreadable", path="$", message=message, hint=hint)
     return Verdict(form="unreadable", boards=(), findings=(LocatedFinding(finding=finding, position=position),))
-
-
-class _Unread:
-    """What could not be read, so that no rule draws conclusions from its absence.
-
-    A silenced fault hides nothing else: the value that was taken is judged.
-    """
-
-    def __init__(self, definition: Definition) -> None:
-        faults = [finding for finding in definition.errors if definition.ignore_for(finding) is None]
-        self._paths = {fault.path for fault in faults}
-        section = definition.sections.get("resources")
-        items = section.get("Resources") if section is not None else None
-        entries = items if isinstance(items, list) else []
-        self._resources = {str(entry.get("Id")) for entry in entries if isinstance(entry, Mapping)}
-
-    def covers(self, finding: Finding) -> bool:
-        """Return whether a finding is only about something that the reader has found fault with already."""
-        if finding.path in self._paths:
-            return True
-        return finding.id == "unknown-resource" and finding.resource in self._resources
 
 
 def _unused(definition: Definition, silenced: Sequence[LocatedFinding], *, migration: bool) -> Iterator[LocatedFinding]:
