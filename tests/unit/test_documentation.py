@@ -148,3 +148,20 @@ def test_all_profiles_have_one_spelling(name: str) -> None:
 )
 def test_a_sentence_that_no_native_speaker_would_say_is_gone(old: str) -> None:
     assert [path for path in (ROOT / "edge_sim").rglob("*.py") if old in path.read_text("utf-8")] == []
+
+
+def test_contributing_names_what_there_is() -> None:
+    """Its targets of make, its modules and paths, and the one test that it runs."""
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    targets = set(re.findall(r"(?m)^([a-z][\w-]*):", (ROOT / "Makefile").read_text("utf-8")))
+    assert set(re.findall(r"(?m)^    make ([\w-]+)|`make ([\w-]+)`", page)) <= {
+        pair for target in targets for pair in ((target, ""), ("", target))
+    }
+    modules = re.findall(r"python -m (tests\.[\w.]+)", page)
+    assert modules
+    assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
+    paths = re.findall(r"`((?:edge_sim|tests|docs|device_profiles|requirements)/[\w./-]*)`", page)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    (test,) = re.findall(r"pytest (tests/\S+\.py) -k (\w+)", page)
+    assert re.search(rf"def test_\w*{test[1]}", (ROOT / test[0]).read_text("utf-8"))
