@@ -112,18 +112,25 @@ def _members(kind: type) -> tuple[str, ...] | None:
 
 def texts(value: object) -> Iterator[str]:
     """Yield a secret and, where it is JSON, every text in it: programs print members as well."""
-    if isinstance(value, str):
-        yield value
-        try:
-            inner = json.loads(value)
-        except ValueError:
-            return
-        if not isinstance(inner, str):
-            yield from texts(inner)
-    elif isinstance(value, Mapping):
-        yield from (text for item in value.values() for text in texts(item))
-    elif isinstance(value, list):
-        yield from (text for item in value for text in texts(item))
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+            waiting += _inside(item)
+        elif isinstance(item, Mapping):
+            waiting += reversed([*item.values()])
+        elif isinstance(item, list):
+            waiting += reversed(item)
+
+
+def _inside(text: str) -> list[object]:
+    """Return the value of a text that is JSON, unless that is a text itself; nothing for any other."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return [] if isinstance(value, str) else [value]
 
 
 def _written(secret: str) -> Iterator[str]:

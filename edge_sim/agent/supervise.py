@@ -59,7 +59,7 @@ def read_trial(gg: str) -> dict[str, Any] | None:
             name: str(found[name]) for name in ("old", "new", "token", "failed") if name != "failed" or name in found
         }
         return {**texts, "starts": int(found["starts"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -13,6 +13,7 @@ import pytest
 from edge_sim.redaction import HIDDEN, Redaction, redact, texts
 from edge_sim.runs.results import Problem
 from edge_sim.scenario import load, redaction
+from edge_sim.strictjson import MAX_FREE_DEPTH
 from tests.reports import failed_board, run_report, with_texts
 
 EXAMPLE = Path("examples/no-container-ml")
@@ -111,3 +112,17 @@ def test_a_report_keeps_its_types_and_what_is_no_secret(planted: Redaction) -> N
     report = run_report(failed_board())
     assert planted.value(report) == report
     assert isinstance(planted.value(report).boards[0].problems[0], Problem)
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_a_secret_may_be_json_of_any_depth(depth: int) -> None:
+    text = "[" * depth + "]" * depth
+    assert [*texts(text)] == [text]
+    assert [*texts("[" * 900 + '"inner"' + "]" * 900)][1:] == ["inner"]
+
+
+def test_what_a_function_returns_may_be_as_deep_as_its_reader_allows() -> None:
+    deep: object = "a secret"
+    for _ in range(MAX_FREE_DEPTH):
+        deep = [deep]
+    assert HIDDEN in json.dumps(Redaction(["a secret"]).value(deep))
