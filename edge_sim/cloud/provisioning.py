@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from edge_sim.cloud.iot.gate import DEVICE_POLICY, device_policy
 from edge_sim.errors import UsageError
+from edge_sim.greengrass.tree import BELOW
 
 KEEP_ALIVE_S = 600
 
@@ -44,11 +45,11 @@ def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> Provi
 
     ``iot`` is a boto3 client. Raises UsageError when ``folder`` holds something already or cannot be written.
     """
-    certs, config = folder / "certs", folder / "config"
+    certs, config = folder / BELOW.certificates, folder / BELOW.config
     try:
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder}: not empty", hint="Choose a new folder: keys are never overwritten.")
-        for path in (folder, certs, config):
+        for path in (folder, certs, config.parent):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder}: {error.strerror}") from error
@@ -62,7 +63,7 @@ def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> Provi
         cafile=certs / "root.ca.pem",
         certificate=certs / f"{name}.cert.pem",
         key=certs / f"{name}.private.key",
-        config=config / "config.json",
+        config=config,
     )
     files = {
         paths.cafile: (endpoints.cafile.read_text(encoding="ascii"), 0o444),

@@ -17,6 +17,7 @@ from edge_sim.emulation import catalogue
 from edge_sim.fleet.account import Execution
 from edge_sim.fleet.model import CoreModel
 from edge_sim.fleetkeys import Fleet
+from edge_sim.greengrass.tree import BELOW
 from edge_sim.jobs.requests import PENDING
 from edge_sim.jobs.update import JOB_ID_PREFIX, UpdateDocument, build_document
 from edge_sim.runs.aws import Aws
@@ -78,7 +79,7 @@ def certify(cloud: CloudProcess, client: Aws, models: Sequence[CoreModel], folde
 
 def credentials(folder: Path, number: int) -> dict[str, str]:
     """Return the files of a core's certificate."""
-    certs = folder / str(number) / "certs"
+    certs = folder / str(number) / BELOW.certificates
     names = {"cafile": "root.ca.pem", "certificate": "*.cert.pem", "key": "*.private.key"}
     return {what: str(next(certs.glob(name))) for what, name in names.items()}
 
