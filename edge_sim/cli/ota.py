@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,8 @@ from edge_sim.errors import UsageError
 from edge_sim.jobs.update import SOFTWARE, Software
 
 if TYPE_CHECKING:
+    from edge_sim.agent.update.runner import Running
+    from edge_sim.agent.update.status import BoardStatus, OpenUpdate
     from edge_sim.runs.updatejobs import JobProgress, JobsEndpoint
 
 FAILED = 5
@@ -45,43 +47,45 @@ def status(root: Path, greengrass_root: str, fmt: str) -> None:
     """
     from edge_sim.agent.update.status import status as look
 
-    found = look(root, greengrass_root)
+    board = look(root, greengrass_root)
     if fmt == "json":
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(board.as_json(), indent=2))
         return
-    running = found["running"]
-    say(f"core      {found['current'] or 'none'}, {_running(running)}")
-    say(f"installed {', '.join(found['installed']) or 'none'}; last good: {found['last_good'] or 'none'}")
-    say(f"agent     {_agent(found['ota_agent'], found['agent'])}")
-    say(f"update    {_update(found['update'])}")
-    for text in found["journal"]:
+    core = board.core
+    say(f"core      {core.current or 'none'}, {_running(core.running) if core.running else 'not running'}")
+    say(f"installed {', '.join(core.installed) or 'none'}; last good: {core.last_good or 'none'}")
+    say(f"agent     {_agent(board)}")
+    say(f"update    {_update(board.update)}")
+    for text in board.journal:
         say(f"note: {text}", err=True)
 
 
-def _running(running: dict[str, Any] | None) -> str:
-    return f"running {running['version']} as process {running['pid']}" if running else "not running"
+def _running(running: Running) -> str:
+    return f"running {running.version} as process {running.pid}"
 
 
-def _agent(versions: dict[str, Any], alive: bool | None) -> str:
-    running, trial = versions["running"], versions["trial"]
-    state = _running(running) if running else {True: "running", False: "not running", None: "not known"}[alive]
-    text = f"{versions['current'] or 'the one that came with the board'}, {state}"
-    if versions["installed"]:
-        text += f"; installed {', '.join(versions['installed'])}"
+def _agent(board: BoardStatus) -> str:
+    agent, trial = board.ota_agent, board.trial
+    state = {True: "running", False: "not running", None: "not known"}[board.agent]
+    if agent.running:
+        state = _running(agent.running)
+    text = f"{agent.current or 'the one that came with the board'}, {state}"
+    if agent.installed:
+        text += f"; installed {', '.join(agent.installed)}"
     if trial is None:
         return text
-    if trial["failed"]:
-        return f"{text}; {trial['failed']}, which the cloud does not know yet"
-    return f"{text}; {trial['new']} has not proven itself yet (start {trial['starts']})"
+    if trial.failed:
+        return f"{text}; {trial.failed}, which the cloud does not know yet"
+    return f"{text}; {trial.new} has not proven itself yet (start {trial.starts})"
 
 
-def _update(update: dict[str, Any] | None) -> str:
+def _update(update: OpenUpdate | None) -> str:
     if update is None:
         return "none"
-    text = f"{update['job']}: {update['from'] or 'none'} → {update['to'] or 'unknown'}, {update['phase']}"
-    if update["unreported"]:
-        text += f", ended {update['unreported']}, which the cloud does not know yet"
-    return f"{text} ({update['reason']})" if update["reason"] else text
+    text = f"{update.job}: {update.before or 'none'} → {update.to or 'unknown'}, {update.phase}"
+    if update.unreported:
+        text += f", ended {update.unreported}, which the cloud does not know yet"
+    return f"{text} ({update.reason})" if update.reason else text
 
 
 @command.command(cls=ReportCommand)
