@@ -19,13 +19,14 @@ _INDEX = re.compile(r"\[\d+\]")
 _ENVIRONMENT = ".FunctionConfiguration.Environment"
 _OWN_MODE = f"{_ENVIRONMENT}.Execution.IsolationMode"
 _DEFAULT_MODE = "$.DefaultConfig.Execution.IsolationMode"
+_RESOURCE_IDS = ("$.Resources[].Id",)
+_ATTACHED = (*_RESOURCE_IDS, f"$.Functions[]{_ENVIRONMENT}.ResourceAccessPolicies[].ResourceId")
 _DEPENDS: Mapping[str, Collection[str]] = {
     "core-missing": ("$.Cores[]",),
-    "unknown-resource": ("$.Resources[].Id",),
-    "unused-resource": (
-        f"$.Functions[]{_ENVIRONMENT}.ResourceAccessPolicies[].ResourceId",
-        "$.Connectors[].Parameters",
-    ),
+    "unknown-resource": _RESOURCE_IDS,
+    "unused-resource": (*_ATTACHED, "$.Connectors[].Parameters"),
+    "shared-group": _ATTACHED,
+    "shared-local-group": _ATTACHED,
     "subscription-unknown": (
         *("$.Cores[].ThingArn", "$.Devices[].ThingArn"),
         *("$.Functions[].FunctionArn", "$.Connectors[].ConnectorArn"),
@@ -66,8 +67,6 @@ class Unread:
             return True
         if finding.id == "unknown-resource":
             return finding.resource in self._resources
-        if finding.id == "unused-resource":
-            return not finding.resource
         if finding.id in _BY_IDENTITY and not self._nobodys.isdisjoint((None, finding.function)):
             return True
         return finding.id in _BY_OWNER and finding.resource in self._unowned

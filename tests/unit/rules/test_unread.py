@@ -78,3 +78,17 @@ def test_what_holds_whatever_the_unread_mode_is_said_all_the_same(tmp_path: Path
     whole["Functions"][0]["FunctionArn"] = f"{ARN}f"
     faults = {fault[1] for fault in findings(whole, tmp_path) - findings(group(), tmp_path)}
     assert faults == {"isolation-mode", "function-version", "subscription-unknown"}
+
+
+def test_a_model_that_may_be_attached_is_shared_with_nobody(tmp_path: Path) -> None:
+    """A function in the group that owns a model, whose policy cannot be read, may have it attached."""
+    whole = group()
+    environment = whole["Functions"][1]["FunctionConfiguration"]["Environment"]
+    environment["Execution"] = {"IsolationMode": "NoContainer", "RunAs": {"Uid": 1000, "Gid": 44}}
+    whole["Resources"][1]["ResourceDataContainer"]["SageMakerMachineLearningModelResourceData"]["OwnerSetting"] = {
+        "GroupOwner": "44",
+        "GroupPermission": "rw",
+    }
+    before = findings(whole, tmp_path)
+    environment["ResourceAccessPolicies"][0]["ResourceId"] = ["wine-model"]
+    assert {(severity, id_) for severity, id_, _ in findings(whole, tmp_path) - before} == {("error", "shape")}
