@@ -86,7 +86,8 @@ def as_user(uid: int, gid: int, *groups: int) -> list[str]:
 def test_the_board_is_what_its_facts_say(board: LocalBoard) -> None:
     # What is bound from the host, and the board's own proc, are the kernel's and the host's.
     ours = [p for p in board.facts.paths if not p.startswith(("/usr", "/proc", "/etc/alternatives", "/etc/ld.so"))]
-    ours = [p for p in ours if not any(map(Path(p).is_relative_to, (sys.prefix, sys.base_prefix, REPO)))]
+    pythons = (sys.prefix, sys.base_prefix, REPO)
+    ours = [p for p in ours if not any(Path(p).is_relative_to(top) for top in pythons)]
     # Without root the standard nodes are the host's as well, and a note says so.
     shown = [note.partition(": ")[0].split(", ") for note in board.notes if "shown as owned by nobody" in note]
     ours = [p for p in ours if p not in [name for names in shown for name in names]]
