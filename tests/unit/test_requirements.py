@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 FOLDER = Path(__file__).resolve().parents[2] / "requirements"
+FILES = {"sim.txt": ["", "sim"], "fleet.txt": ["", "sim", "fleet"], "dev.txt": ["", "sim", "dev"]}
 ENTRY = re.compile(
     r"^([a-z0-9.-]+)==(\S+)(?: ;[^\\]*)? \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+", re.MULTILINE
 )
@@ -24,7 +25,7 @@ def locked(file: str) -> dict[str, set[str]]:
     return versions
 
 
-@pytest.mark.parametrize(("file", "extras"), [("sim.txt", ["", "sim"]), ("dev.txt", ["", "sim", "dev"])])
+@pytest.mark.parametrize(("file", "extras"), FILES.items())
 def test_every_dependency_is_locked_at_a_version_that_is_allowed(file: str, extras: list[str]) -> None:
     versions = locked(file)
     wanted = [Requirement(text) for text in requires("edge-sim") or ()]
@@ -36,7 +37,7 @@ def test_every_dependency_is_locked_at_a_version_that_is_allowed(file: str, extr
     assert {"hatchling", "pip"} <= versions.keys()
 
 
-@pytest.mark.parametrize("file", ["sim.txt", "dev.txt"])
+@pytest.mark.parametrize("file", FILES)
 def test_nothing_is_without_a_hash_and_no_registry_is_named(file: str) -> None:
     text = (FOLDER / file).read_text(encoding="utf-8")
     rest = ENTRY.sub("", text)
@@ -45,6 +46,11 @@ def test_nothing_is_without_a_hash_and_no_registry_is_named(file: str) -> None:
     assert "--index" not in text
 
 
-def test_the_demo_runs_with_the_versions_that_are_tested() -> None:
+@pytest.mark.parametrize("file", ["sim.txt", "fleet.txt"])
+def test_the_demo_and_the_image_run_with_the_versions_that_are_tested(file: str) -> None:
     tested = locked("dev.txt")
-    assert {name: tested.get(name) for name in locked("sim.txt")} == locked("sim.txt")
+    assert {name: tested.get(name) for name in locked(file)} == locked(file)
+
+
+def test_every_lock_is_checked() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(FILES)
