@@ -217,7 +217,7 @@ def fake_mosquitto(monkeypatch: pytest.MonkeyPatch, script: str) -> Iterator[Pat
             LIMIT_S,
             "does not start: 1: Error: Address not",
         ),
-        ("exit 3", LIMIT_S, "does not start: it said nothing"),
+        ("exit 3", LIMIT_S, "does not start: it printed nothing"),
         ("echo 1: waiting >&2; exec sleep 600", 3, "does not answer within 3 s: 1: waiting"),
     ],
 )
