@@ -332,14 +332,13 @@ def _plain(node: yaml.Node) -> object:
 def _guarded(path: Path, step: Callable[[], object]) -> Any:
     import yaml
 
+    from edge_sim import yamlparsers
+
     try:
         return step()
-    except yaml.MarkedYAMLError as error:
-        place = _position(path, error.problem_mark or error.context_mark)
-        raise InvalidDefinitionError(f"not valid YAML: {error.problem}", place=place) from error
     except yaml.YAMLError as error:
-        message = " ".join(str(error).split())
-        raise InvalidDefinitionError(f"not valid YAML: {message}", place=Position(file=path)) from error
+        fault = yamlparsers.fault(error)
+        raise InvalidDefinitionError(fault.problem, place=_position(path, fault.mark), hint=fault.hint) from error
     except (RecursionError, TypeError, ValueError) as error:
         problem = "nested too deeply, or a value that JSON cannot hold"
         raise InvalidDefinitionError(problem, place=Position(file=path)) from error

@@ -7,7 +7,7 @@ reads what both read alike, and PyYAML's own reads the rest, and whatever is wro
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -34,3 +34,30 @@ class OwnLoader(yaml.SafeLoader):
 def libyaml_reads(text: str) -> bool:
     """Return whether libyaml's parser is here, and may read a text. What it refuses, PyYAML's own has to look at."""
     return yaml.__with_libyaml__ and not _DISPUTED.search(text)
+
+
+class YamlFault(NamedTuple):
+    """Why a text is not YAML, and where, if that is one place; ``hint`` is the way out of a usual slip."""
+
+    problem: str
+    mark: yaml.Mark | None
+    hint: str | None
+
+
+def fault(error: yaml.YAMLError) -> YamlFault:
+    """Return what an error of PyYAML's own parser says."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return YamlFault(f"not valid YAML: {' '.join(str(error).split())}", None, None)
+    return YamlFault(
+        f"not valid YAML: {error.problem}", error.problem_mark or error.context_mark, _hint(f"{error.problem}")
+    )
+
+
+def _hint(problem: str) -> str | None:
+    if r"'\t' that cannot start" in problem:
+        return "Indent with blanks: YAML takes no tabs there. A file of JSON is named .json."
+    if "cannot start any token" in problem:
+        return "Put a value that begins with this character in quotes."
+    if "mapping values are not allowed" in problem:
+        return "Indent it as its neighbours are, and put a value that holds a colon and a blank in quotes."
+    return None

@@ -207,6 +207,12 @@ def _shapes() -> Iterator[Row]:
         status=3,
         says=("east-hall", "west-hall", "--group"),
     )
+    yield Row(
+        right="JSON with comments is an error with its place and a way out",
+        argv=("validate", "comments.json"),
+        status=3,
+        says=("comments.json:2:3: not valid JSON", "found '/'", "JSON has no comments: remove this one"),
+    )
     yield Row(right="--group reads one", argv=("validate", "two-groups.yaml", "--group=GroupEast"), never=("error",))
 
 

@@ -13,6 +13,7 @@ import re
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NoReturn
 
+from edge_sim.definitions.slips import json_hint
 from edge_sim.definitions.tree import MAX_DEPTH, MAX_VALUES, Array, Object, TextFile
 from edge_sim.strictjson import MAX_INTEGER
 
@@ -47,7 +48,7 @@ class _Scanner:
         value, at = self._value(self._skip(0), Array(self.file, 0), 0)
         at = self._skip(at)
         if at != len(self.text):
-            self.file.fail(at, "not valid JSON: there is text after the end")
+            self.file.fail(at, "not valid JSON: there is text after the end", hint=json_hint(self.text, at))
         return value
 
     def _skip(self, at: int) -> int:
@@ -56,7 +57,7 @@ class _Scanner:
 
     def _fail(self, at: int, expected: str) -> NoReturn:
         actual = repr(self.text[at]) if at < len(self.text) else "the end of the file"
-        self.file.fail(at, f"not valid JSON: expected {expected}, found {actual}")
+        self.file.fail(at, f"not valid JSON: expected {expected}, found {actual}", hint=json_hint(self.text, at))
 
     def _value(self, at: int, holder: Object | Array, key: str | int) -> _End:
         """Read the value at ``at``, which will be ``holder[key]``."""

@@ -16,7 +16,7 @@ import yaml
 from edge_sim.definitions.tree import MAX_DEPTH, MAX_VALUES, Array, Object, TextFile
 from edge_sim.definitions.yamlwords import unquoted
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.yamlparsers import OwnLoader, libyaml_reads
+from edge_sim.yamlparsers import OwnLoader, fault, libyaml_reads
 
 _CORE = "tag:yaml.org,2002:"
 _ODD_COLLECTIONS = (f"{_CORE}set", f"{_CORE}omap", f"{_CORE}pairs")
@@ -40,13 +40,9 @@ def _built(file: TextFile, parser: Any) -> Any:
     try:
         for event in yaml.parse(file.text, Loader=parser):
             builder.take(event)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        if mark is None:
-            file.fail(0, f"not valid YAML: {error.problem}")
-        file.fail(min(mark.index, len(file.text)), f"not valid YAML: {error.problem}")
     except yaml.YAMLError as error:
-        file.fail(0, f"not valid YAML: {' '.join(str(error).split())}")
+        problem, mark, hint = fault(error)
+        file.fail(min(mark.index, len(file.text)) if mark else 0, problem, hint=hint)
     if not builder.top:
         file.fail(0, "the file is empty")
     return builder.top[0]

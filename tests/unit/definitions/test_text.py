@@ -17,6 +17,7 @@ from edge_sim.definitions.jsontext import read_json
 from edge_sim.definitions.tree import MAX_DEPTH, MAX_FAULTS, Array, TextFile, plain
 from edge_sim.definitions.yamltext import read_yaml
 from edge_sim.definitions.yamlwords import unquoted
+from edge_sim.documents import Place
 from edge_sim.errors import InvalidDefinitionError
 
 FOUND = Path(__file__).parent / "found"
@@ -164,6 +165,54 @@ def test_json_that_cannot_be_read_on(content: str, message: str) -> None:
 )
 def test_yaml_that_cannot_be_read_on(content: str, message: str) -> None:
     assert fault(read_yaml, content).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "hint"),
+    [
+        ('// ours\n{"a": 1}', "file:1:1", "JSON has no comments"),
+        ('{"a": 1 /* ours */}', "file:1:9", "JSON has no comments"),
+        ('{"a": 1,\n # ours\n "b": 2}', "file:2:2", "JSON has no comments"),
+        ('{"a": 1} // ours', "file:1:10", "JSON has no comments"),
+        ('{"a": 1,\n}', "file:2:1", "Remove the comma before it"),
+        ("[1, 2, ]", "file:1:8", "Remove the comma before it"),
+        ("{'a': 1}", "file:1:2", "JSON has double quotes only"),
+        ("{\"a\": 'b'}", "file:1:7", "JSON has double quotes only"),
+        ('{"a": None}', "file:1:7", "JSON's words are null, true and false"),
+        ('{"a": [1, False]}', "file:1:11", "JSON's words are null, true and false"),
+        ("{“a”: 1}", "file:1:2", "Replace the typographic quotes"),
+        ('{"a": Nonesuch}', "file:1:7", None),
+        ("[]]", "file:1:3", None),
+        ("{]", "file:1:2", None),
+    ],
+)
+def test_a_usual_slip_in_json_has_a_hint(content: str, place: str, hint: str | None) -> None:
+    with pytest.raises(InvalidDefinitionError) as caught:
+        read_json(text(content))
+    assert str(caught.value.place) == place
+    assert (caught.value.hint or "").startswith(hint or "")
+    assert bool(caught.value.hint) == bool(hint)
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "hint"),
+    [
+        ("a:\n\tb: 1\n", "file:2:1", "Indent with blanks"),
+        ('{\n\t"a": 1}\n', "file:2:1", "Indent with blanks"),
+        ("a: @b\n", "file:1:4", "Put a value that begins with this character in quotes"),
+        ("a: b: c\n", "file:1:5", "Indent it as its neighbours are"),
+        ("a: [1\n", "file:2:1", None),
+    ],
+)
+def test_a_usual_slip_in_yaml_has_a_hint_in_definitions_and_other_files(
+    content: str, place: str, hint: str | None
+) -> None:
+    for read in (read_yaml, lambda file: Place.of(file.path, file.text)):
+        with pytest.raises(InvalidDefinitionError) as caught:
+            read(text(content))
+        assert str(caught.value.place) == place
+        assert (caught.value.hint or "").startswith(hint or "")
+        assert bool(caught.value.hint) == bool(hint)
 
 
 def test_depth_is_allowed_up_to_the_limit() -> None:
