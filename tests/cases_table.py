@@ -117,6 +117,7 @@ ARCHIVES: Mapping[str, Callable[[], bytes]] = {
         Zipped(name=b"m.bin", local={"needed": 0x0314}, central={"needed": 0x0314})
     ),
     "wide-end-of-a-small-zip.zip": lambda: _with_a_zip64_end(),
+    "directories-without-files.tar.gz": lambda: tgz(directory("net"), directory("net/layers")),
     "directories-by-name-only.zip": lambda: zipped(*(Zipped(name=b"%x/" % n + b"d/" * 30 + b"f") for n in range(1500))),
 }
 
@@ -322,6 +323,11 @@ def _system() -> Iterator[Row]:
 
 
 def _archives() -> Iterator[Row]:
+    yield Row(
+        right="a package without a file is taken, and said to be of no use",
+        argv=("check-archive", "directories-without-files.tar.gz"),
+        says=(": ok", "it holds directories and no file", "What V1 did with such a package is not documented"),
+    )
     for name, part in (
         ("prefix-in-gnu-header.tar.gz", "Go and Python put it before the name, GNU tar and bsdtar ignore it"),
         ("realsize-beyond-the-file.tar.gz", "each reader fills its holes differently"),

@@ -38,6 +38,15 @@ _FLAT = (
     "V1's guide asks for a parent directory in a tar.gz (ml-console.md). This one has none, and what V1 did then "
     "is not documented."
 )
+_NO_FILES: dict[str, Any] = {
+    "id": "NO_FILES",
+    "severity": "warning",
+    "member": None,
+    "message": "it holds directories and no file, so that a function finds nothing to open",
+    "aws_text": None,
+    "source": None,
+    "hint": "Pack the folder that has the files: tar -czf model.tar.gz FOLDER",
+}
 
 
 @click.command("check-archive", cls=ReportCommand, empty={"ok": False, "file": None, "findings": []})
@@ -65,6 +74,8 @@ def command(file: Path, links: Links | None, limits: tuple[str, ...], fmt: str) 
 
 
 def _as_json(file: Path, verdict: ArchiveVerdict) -> dict[str, Any]:
+    from edge_sim.greengrass.plan import is_hollow
+
     return {
         "ok": not verdict.faults,
         "file": str(file),
@@ -78,7 +89,7 @@ def _as_json(file: Path, verdict: ArchiveVerdict) -> dict[str, Any]:
         "unpacked_bytes": verdict.unpacked_bytes,
         "complete": verdict.complete,
         "v1": verdict.v1,
-        "findings": [_finding(fault) for fault in verdict.faults],
+        "findings": [*map(_finding, verdict.faults), *([_NO_FILES] if is_hollow(verdict.contents) else [])],
     }
 
 
@@ -99,6 +110,8 @@ def _finding(fault: ArchiveError) -> dict[str, Any]:
 
 
 def _lines(file: Path, verdict: ArchiveVerdict) -> Iterator[str]:
+    from edge_sim.greengrass.plan import is_hollow
+
     count = len(verdict.faults)
     yield f"{file}: " + (f"refused, {count} fault{'s' if count > 1 else ''}" if count else "ok")
     before = None
@@ -110,6 +123,9 @@ def _lines(file: Path, verdict: ArchiveVerdict) -> Iterator[str]:
         if fault.hint and fault.hint != before:
             yield from _wrapped("  hint:      ", fault.hint)
         before = fault.hint
+    if is_hollow(verdict.contents):
+        yield from _wrapped("  warning:   ", _NO_FILES["message"])
+        yield from _wrapped("  hint:      ", _NO_FILES["hint"])
     if not verdict.complete:
         yield "  Reading stopped at the last fault; there may be more after it."
     if verdict.sha256:

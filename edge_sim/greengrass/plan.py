@@ -9,7 +9,7 @@ decisions where AWS is silent (docs/fidelity.md, "Modes" and "Prefix").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -37,6 +37,11 @@ class Content:
     path: str
     type: Literal["file", "directory"]
     executable: bool = False
+
+
+def is_hollow(contents: Collection[Content]) -> bool:
+    """Return whether a package holds directories and no file: nothing refuses it, and nothing in it can be opened."""
+    return bool(contents) and all(content.type == "directory" for content in contents)
 
 
 @dataclass(frozen=True, kw_only=True)

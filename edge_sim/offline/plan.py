@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edge_sim.arns import parts
@@ -12,7 +12,7 @@ from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact, Group
-from edge_sim.greengrass.plan import Content, Entry, function_directory, model_directory, plan
+from edge_sim.greengrass.plan import Content, Entry, function_directory, is_hollow, model_directory, plan
 from edge_sim.greengrass.tree import Tree
 from edge_sim.offline.content import changed_files
 from edge_sim.offline.inputs import address
@@ -90,11 +90,19 @@ def make_plan(packed: PackedGroup, target: Target) -> OfflinePlan:
             *(finding.message for finding in undecided),
             *warnings(packed.definition, findings),
             *notes,
+            *_hollow("resource", packed.contents),
+            *_hollow("function", packed.code),
             *(f"{owner}: {UNKNOWN}: --source {owner.address}=PATH" for owner in packed.unknown),
             *(f"{path}: is in the way, and no deployment created it, so apply will not touch it" for path in blocked),
             *(f"{path}: not read, because only root may read it" for path in sorted(target.closed)),
         ),
     )
+
+
+def _hollow(kind: str, packages: Mapping[str, tuple[Content, ...]]) -> Iterator[str]:
+    """Yield a note about each package without a file, in which a function finds nothing."""
+    hollow = (id_ for id_, contents in packages.items() if is_hollow(contents))
+    return (f"{kind} {id_}: its package holds directories and no file" for id_ in hollow)
 
 
 def _in_the_way(lines: Sequence[Line], target: Target) -> Iterator[str]:

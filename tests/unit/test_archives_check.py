@@ -243,3 +243,17 @@ def test_a_flat_tar_is_not_said_to_be_what_v1_took(tmp_path: Path) -> None:
     (tmp_path / "m.zip").write_bytes(ordinary_zip({"weights": b"w"}))
     assert [as_json(tmp_path / name)["v1"] for name in ("m.tar.gz", "m.zip")] == ["unknown", "taken"]
     assert "asks for a parent directory" in run(tmp_path / "m.tar.gz")[1]
+
+
+def test_a_package_of_directories_only_is_taken_with_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "m.tar.gz").write_bytes(tgz(directory("d/"), directory("d/e/")))
+    (tmp_path / "m.zip").write_bytes(zipped(Zipped(name=b"d/", data=b"", mode=0o040755)))
+    for name in ("m.tar.gz", "m.zip"):
+        found = as_json(tmp_path / name)
+        assert (found["ok"], found["files"], found["v1"]) == (True, 0, "unknown")
+        assert [(one["id"], one["severity"]) for one in found["findings"]] == [("NO_FILES", "warning")]
+        status, text = run(tmp_path / name)[:2]
+        assert status == 0
+        assert "warning:   it holds directories and no file" in text
+    (tmp_path / "m.tar.gz").write_bytes(tgz(directory("d/"), entry("d/x")))
+    assert as_json(tmp_path / "m.tar.gz")["findings"] == []

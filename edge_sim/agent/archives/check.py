@@ -14,7 +14,7 @@ from edge_sim.agent.archives.fill import Nowhere, fill
 from edge_sim.agent.archives.reading import Kind, Reading
 from edge_sim.documents import unusable
 from edge_sim.errors import UsageError
-from edge_sim.greengrass.plan import Content
+from edge_sim.greengrass.plan import Content, is_hollow
 from edge_sim.limits import Limits
 
 MOST_FAULTS = 100
@@ -46,7 +46,7 @@ class ArchiveVerdict:
         """What V1 did with such a package: one refusal is documented, taking ordinary ones is inferred."""
         if any(fault.code == "NO_PARENT" for fault in self.faults):
             return "refused"
-        return "unknown" if self.faults or self.copied_links or self.flat else "taken"
+        return "unknown" if self.faults or self.copied_links or self.flat or is_hollow(self.contents) else "taken"
 
     @property
     def flat(self) -> bool:

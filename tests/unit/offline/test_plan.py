@@ -10,7 +10,7 @@ from edge_sim.errors import EdgeSimError
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.offline.inputs import read_inputs
 from edge_sim.offline.packages import packed_group
-from tests.archive_build import Zipped, entry, tgz, zipped
+from tests.archive_build import Zipped, directory, entry, tgz, zipped
 from tests.deployments import picture
 from tests.small_group import CODE, TOP, WEIGHTS, answer, edge, group_of, make_root, ml, uri, write_group
 from tests.unit.greengrass.build import ARN, device, function, volume
@@ -40,6 +40,16 @@ def test_the_example_is_planned_where_a_run_lays_it() -> None:
     assert link["target"] == f"{TOP}/mlmodel_public/38599e93-6f06-5208-aa92-57322f53956d"
     assert list(entries) == sorted(entries, key=lambda path: path.split("/"))
     assert all(one["rule"] and one["reason"] for one in entries.values())
+
+
+def test_a_package_without_a_file_is_noted_by_plan_and_access(tmp_path: Path) -> None:
+    group = group_of(tmp_path / "g", "m1", "m2", gid="video")
+    package = tmp_path / "hollow.tar.gz"
+    package.write_bytes(tgz(directory("net"), directory("net/layers")))
+    note = "resource m2: its package holds directories and no file"
+    for command in ("plan", "access"):
+        assert note in edge(command, group, *PI, "--source", f"{uri('m2')}={package}").output
+        assert note not in edge(command, group, *PI).output
 
 
 def test_the_order_and_the_bytes_are_the_same_twice(tmp_path: Path) -> None:
