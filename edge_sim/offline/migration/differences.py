@@ -17,12 +17,19 @@ from edge_sim.v2.move import Move
 from edge_sim.v2.nucleus import BY_NAME, NUCLEI
 from edge_sim.v2.tree import tree
 
+_DECISIVE = ("$.Resources", "$.Functions", "$.DefaultConfig")
 Rows = Mapping[tuple[str, str], AccessRow]
 
 
 def before(inputs: Inputs, board: Target) -> tuple[Rows, str | None]:
-    """Return V1's rows by function and resource, and why there are none where its core refuses the group."""
+    """Return V1's rows by function and resource, and why there are none.
+
+    There are none where the core refuses the group, or where what could not be read of it decides who may open what:
+    it would count as absent.
+    """
+    definition = inputs.scenario.definition
     try:
+        definition.refuse(fault for fault in definition.errors if fault.path.startswith(_DECISIVE))
         with packed_group(inputs) as packed:
             access_rows = access.rows(make_plan(packed, board))
     except EdgeSimError as error:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from edge_sim.greengrass.rules import by_id
+from edge_sim.greengrass.rules import by_id, reading
 from edge_sim.greengrass.rules.rule import Labels, Rule
 from edge_sim.offline.migration.moves import Migration
 from edge_sim.printing import printable
@@ -68,7 +68,7 @@ def as_json(migration: Migration) -> dict[str, Any]:
 
 def as_sarif(migration: Migration) -> dict[str, Any]:
     """Return the findings as a SARIF log."""
-    return to_sarif(migration.judgement, CHECKS)
+    return to_sarif(migration.judgement, (*reading.RULES, *CHECKS))
 
 
 def _lines(migration: Migration) -> Iterator[str]:

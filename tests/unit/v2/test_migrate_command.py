@@ -71,6 +71,35 @@ def test_the_text_tells_first_what_blocks(tmp_path: Path) -> None:
     assert order == sorted(order)
 
 
+def test_a_permission_that_cannot_be_read_is_not_called_missing(tmp_path: Path) -> None:
+    model = ml("m", None)
+    container = function("predict", ("m", "write"), isolation="GreengrassContainer")
+    found = report(write_group(tmp_path / "group", [model], [container]))
+    assert [one["message"].partition(" ")[2] for one in found["findings"] if one["id"] == "shape"] == [
+        "must be 'ro' or 'rw', not 'write'"
+    ]
+    (note,) = (note for note in found["notes"] if note.startswith("what V1 allowed is not known"))
+    assert note.endswith("Permission must be 'ro' or 'rw', not 'write'")
+    assert "needs a permission" not in json.dumps(found)
+
+
+def test_what_decides_no_access_leaves_v1_s_own_known(tmp_path: Path) -> None:
+    group = group_of(tmp_path / "group", "m", gid="video")
+    core = json.loads((group / "core.json").read_text())
+    core["Cores"][0]["SyncShadow"] = "maybe"
+    (group / "core.json").write_text(json.dumps(core))
+    found = report(group)
+    assert [one["id"] for one in found["findings"] if not one["id"].startswith("v2-")] == ["shape"]
+    assert not [note for note in found["notes"] if "V1 allowed" in note]
+
+
+def test_sarif_names_what_the_reader_finds_as_well(tmp_path: Path) -> None:
+    group = write_group(tmp_path / "group", [ml("m")], [function("predict", ("m", "write"))])
+    (run,) = json.loads(edge("migrate", group, *BOARDS, "--format", "sarif", status=3).stdout)["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert {rules[one["ruleIndex"]] for one in run["results"] if not one["ruleId"].startswith("v2-")} == {"shape"}
+
+
 def test_sarif_names_the_checks_and_a_board_is_judged_apart(tmp_path: Path) -> None:
     group = group_of(tmp_path / "group", "m")
     log = json.loads(edge("migrate", group, *BOARDS, "--format", "sarif", status=3).stdout)
