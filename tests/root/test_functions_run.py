@@ -13,6 +13,7 @@ import pytest
 
 from edge_sim.agent.functions.calls import InvocationOutcome, invoke
 from edge_sim.errors import UsageError
+from edge_sim.greengrass.rules.settings import Quotas
 from edge_sim.runs.expected import differences
 from tests import mounts, needs
 from tests.root.functions_board import ADM, DIALOUT, GGC, USERS, VIDEO, Board
@@ -49,6 +50,19 @@ def test_the_example_gives_what_it_expects(here: Board, index: int) -> None:
     outcome = call(here, wanted.function_id, wanted.event)
     assert outcome.ok, outcome.error
     assert differences(wanted.expect, outcome.result) == []
+
+
+@pytest.mark.parametrize("name", ["read-digits", "sort-wine"])
+def test_the_longest_variable_that_the_rule_takes_reaches_a_function_and_a_longer_one_does_not(
+    here: Board, name: str
+) -> None:
+    replace_code(here, name, WHO)
+    most = Quotas().argument_bytes - len("LONG=")
+    outcome = call(here.with_function(name, variables={"LONG": "x" * most}), name)
+    assert len(outcome.result["env"]["LONG"]) == most
+    outcome = call(here.with_function(name, variables={"LONG": "x" * (most + 1)}), name)
+    assert not outcome.ok
+    assert "variable LONG with its name takes 131,072 bytes" in str(outcome.error)
 
 
 def test_a_function_without_container_has_exactly_its_identity(here: Board) -> None:

@@ -13,7 +13,6 @@ from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.rules.case import EXECUTABLE, Case, environment_path
 from edge_sim.greengrass.rules.models import MAX_GID
-from edge_sim.greengrass.rules.paths import CONTROL
 from edge_sim.greengrass.rules.resources import IDENTIFIER
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 from edge_sim.greengrass.rules.system import LISTED, is_system
@@ -123,31 +122,6 @@ def environment_keys(case: Case) -> Iterator[Fault]:
             if not _VARIABLE.fullmatch(name) and not is_open(name):
                 message = f"function {function.id}: {name!r} is not a valid name for an environment variable"
                 yield _environment(function, f"Variables.{name}", message)
-
-
-@rule(
-    "control-character",
-    condition="inferred",
-    timing="inferred",
-    phase="run",
-    source="inferred: the kernel's execve(2) takes no NUL; that Executable has no other control character is ours",
-    hint="A variable may hold everything else that the kernel accepts, such as the line ends of a certificate.",
-)
-def control_characters(case: Case) -> Iterator[Fault]:
-    """No process is started with a NUL in an environment variable, Executable or ExecArgs.
-
-    Executable, which is a name, has no other control character either.
-    """
-    for function in case.group.functions:
-        configuration = f"{function.path}.FunctionConfiguration"
-        texts = {f"{environment_path(function)}.Variables.{name}": text for name, text in function.variables.items()}
-        texts[f"{configuration}.ExecArgs"] = function.exec_args or ""
-        matches = [(path, "\0") for path, text in texts.items() if "\0" in text]
-        if match := CONTROL.search(function.executable or ""):
-            matches.append((f"{configuration}.Executable", match[0]))
-        for path, character in matches:
-            message = f"function {function.id}: {path.rpartition('.')[2]} holds the control character {character!r}"
-            yield Fault(path=path, message=message, function=function.id)
 
 
 @rule("encoding-type", condition="sourced", timing="inferred", source=f"botocore greengrass 2017-06-07; {CONFIG}")
@@ -325,7 +299,6 @@ RULES: tuple[Rule, ...] = (
     total,
     qualified,
     environment_keys,
-    control_characters,
     encoding_type,
     executable_arns,
     executables,

@@ -19,7 +19,10 @@ from edge_sim.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Quotas:
-    """How many of each a group may have; the defaults are those of AWS's quota page."""
+    """How many of each a group may have; the defaults are those of AWS's quota page.
+
+    ``argument_bytes`` is the kernel's: of one variable or argument, where a page of memory has 4 KiB.
+    """
 
     resources_per_function: int = 20
     resources_per_group: int = 200
@@ -29,6 +32,7 @@ class Quotas:
     cloud_subscriptions_per_group: int = 50
     devices_before_1_11: int = 200
     subscriptions_before_1_11: int = 1000
+    argument_bytes: int = 131_071
 
 
 @dataclass(frozen=True, kw_only=True)
