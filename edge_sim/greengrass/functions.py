@@ -15,6 +15,8 @@ from edge_sim.greengrass.resources import Permission
 
 IsolationMode = Literal["GreengrassContainer", "NoContainer"]
 ISOLATION_MODES: tuple[IsolationMode, ...] = ("GreengrassContainer", "NoContainer")
+DEFAULT_TIMEOUT_S = 3
+"""How long one call may take where a definition does not say (lambda-group-config.md)."""
 _SYSTEM = re.compile(arns.pattern("(lambda|greengrass)", ".+", arns.NOWHERE))
 
 
@@ -61,7 +63,7 @@ class Function:
     encoding_type: str = "json"
     memory_size_kb: int | None = None
     pinned: bool = False
-    timeout_s: int = 3
+    timeout_s: int = DEFAULT_TIMEOUT_S
     access_sysfs: bool | None = None
     isolation_mode: IsolationMode | None = None
     run_as: RunAs = RunAs()
@@ -69,6 +71,11 @@ class Function:
     variables: Mapping[str, str] = field(default_factory=dict)
     runtime_override: str | None = None
     path: str = field(default="$.Functions", compare=False)
+
+    @property
+    def call_limit_s(self) -> int:
+        """How long one call may take. A Timeout of 0 counts as the default: what V1 did with it is not known."""
+        return self.timeout_s or DEFAULT_TIMEOUT_S
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import (
+    DEFAULT_TIMEOUT_S,
     ISOLATION_MODES,
     DefaultConfig,
     Function,
@@ -132,6 +133,7 @@ def _function(reader: ObjectReader) -> Function | None:
     environment = config.child("Environment")
     execution = environment.child("Execution")
     variables = environment.child("Variables")
+    timeout_s = config.number("Timeout")
     return Function(
         id=reader.required_text("Id"),
         arn=arn,
@@ -140,7 +142,7 @@ def _function(reader: ObjectReader) -> Function | None:
         encoding_type=config.text("EncodingType") or "json",
         memory_size_kb=config.number("MemorySize"),
         pinned=config.flag("Pinned") or False,
-        timeout_s=config.number("Timeout") or 3,
+        timeout_s=DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s,
         access_sysfs=environment.flag("AccessSysfs"),
         isolation_mode=_isolation(execution, arn),
         run_as=_run_as(execution),

@@ -140,7 +140,7 @@ def _lambda(move: Move, function: Function, name: str, version: str, own: list[P
     params: Json = {
         "eventSources": event_sources(move, function),
         "maxInstancesCount": ON_DEMAND_WORKERS,
-        "timeoutInSeconds": function.timeout_s,
+        "timeoutInSeconds": function.call_limit_s,
         "pinned": function.pinned,
         "inputPayloadEncodingType": function.encoding_type,
         "execArgs": _split(function.exec_args),

@@ -62,7 +62,7 @@ def invoke(group: Group, function_id: str, event: object, root: Path, facts: Hos
 
 def _ask(running: Mapping[str, Any], group: Group, function_id: str, payload: bytes) -> InvocationOutcome:
     """Have the agent's daemon make the call."""
-    timeout = max((f.timeout_s for f in group.functions if f.id == function_id), default=0)
+    timeout = max((f.call_limit_s for f in group.functions if f.id == function_id), default=0)
     connection = http.client.HTTPConnection("127.0.0.1", running["port"], timeout=timeout + CALL_LIMIT_S)
     try:
         place = f"/edge-sim/functions/{quote(function_id, safe='')}"

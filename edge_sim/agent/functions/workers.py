@@ -54,7 +54,7 @@ class Workers:
 
     def wait(self, invocation: Invocation) -> None:
         """Return when the call has ended, which it does within its function's limits."""
-        limit = START_LIMIT_S + QUEUE_LIMIT_S + self._functions[invocation.function_id].timeout_s
+        limit = START_LIMIT_S + QUEUE_LIMIT_S + self._functions[invocation.function_id].call_limit_s
         if not invocation.done.wait(limit):
             with self._changed:
                 queue = self._waiting[invocation.function_id]
@@ -107,7 +107,7 @@ class Workers:
             if worker not in self._all:
                 return None
             worker.state, worker.current = "Working", queue.popleft()
-            worker.deadline = time.monotonic() + worker.process.function.timeout_s
+            worker.deadline = time.monotonic() + worker.process.function.call_limit_s
             return worker.current
 
     def finish(self, worker: Worker, invocation_id: str, result: bytes, error: FunctionError) -> bool:
@@ -148,7 +148,7 @@ class Workers:
                 worker.kill(_IDLE, intended=True)
                 return _IDLE
             if worker.state == "Working":
-                return f"no answer within its Timeout of {worker.process.function.timeout_s:g} s"
+                return f"no answer within its Timeout of {worker.process.function.call_limit_s:g} s"
             return f"no answer within {START_LIMIT_S:g} s to start"
 
     def ended(self, worker: Worker, cause: str) -> None:

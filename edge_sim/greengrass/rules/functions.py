@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from edge_sim.arns import pattern
-from edge_sim.greengrass.functions import Function, RunAs
+from edge_sim.greengrass.functions import DEFAULT_TIMEOUT_S, Function, RunAs
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.rules.case import EXECUTABLE, Case, environment_path
 from edge_sim.greengrass.rules.models import MAX_GID
@@ -192,7 +192,7 @@ def memory_size(case: Case) -> Iterator[Fault]:
     condition="inferred",
     timing="ours",
     source="botocore greengrass 2017-06-07 (integers, of 32 bits); what is too small is ours: how V1 refused is not "
-    "known, a Timeout of 0 is the default of 3 s here",
+    "known",
 )
 def numbers(case: Case) -> Iterator[Fault]:
     """A container's MemorySize is more than 0, no Timeout is less than 0, and both are integers of 32 bits."""
@@ -208,6 +208,23 @@ def numbers(case: Case) -> Iterator[Fault]:
             if value > _MAX_INTEGER:
                 message = f"function {function.id}: {key} {value} is larger than the API's largest integer"
                 yield _fault(function, message, f".FunctionConfiguration.{key}")
+
+
+@rule(
+    "timeout-zero",
+    condition="ours",
+    timing="ours",
+    severity="warning",
+    source="silent: botocore greengrass 2017-06-07 sets no least value; whether V1 refused 0, took its default of 3 s "
+    f"({CONFIG}), or ended every call at once is not known",
+    hint="Set Timeout to the seconds that one call may take, or leave it out for the default of 3.",
+)
+def zero_timeouts(case: Case) -> Iterator[Fault]:
+    """What V1 did with a Timeout of 0 is not documented; here a call may take the default of 3 s."""
+    for function in case.group.functions:
+        if function.timeout_s == 0:
+            message = f"function {function.id}: Timeout is 0; it is taken as the default of {DEFAULT_TIMEOUT_S} s here"
+            yield _fault(function, message, ".FunctionConfiguration.Timeout")
 
 
 @rule(
@@ -304,6 +321,7 @@ RULES: tuple[Rule, ...] = (
     executables,
     memory_size,
     numbers,
+    zero_timeouts,
     memory_unit,
     access_sysfs,
     run_as_range,

@@ -237,7 +237,10 @@ def timeout(move: Move) -> Iterator[Fault]:
     """A function without Timeout has 3 seconds, in V1 and V2; in V2 a pinned function that exceeds it is stopped."""
     for function in move.own_functions:
         written = move.configuration(function)
-        if written is not None and written.get("Timeout") is None:
+        if function.timeout_s == 0:
+            message = "Timeout is 0, which V1's guide does not explain; the generated request says 3 seconds"
+            yield of(function, "Timeout", message)
+        elif written is not None and written.get("Timeout") is None:
             yield of(function, "Timeout", "Timeout is not set; the generated request says 3 seconds")
 
 

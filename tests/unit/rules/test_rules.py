@@ -10,7 +10,7 @@ import pytest
 
 from edge_sim.errors import UsageError
 from edge_sim.facts import LISTINGS, Listing
-from edge_sim.greengrass import rules
+from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Core, Group
 from edge_sim.greengrass.rules.settings import Quotas, RuleSettings, quotas
@@ -374,6 +374,16 @@ def test_a_function_that_the_kernel_cannot_start_does_not_start(config: dict[str
 def test_a_number_that_the_api_or_a_process_cannot_take_is_refused(key: str, number: int) -> None:
     made = of(group([], [function("f", isolation=C, **{"MemorySize": 16384, key: number})]))
     assert ids(rules.check(made)) == ["function-numbers"]
+
+
+@pytest.mark.parametrize(("timeout", "found"), [(0, ["timeout-zero"]), (1, []), (None, [])])
+def test_a_timeout_of_0_is_kept_and_counts_as_the_default_with_a_warning(timeout: int | None, found: list[str]) -> None:
+    config: dict[str, Any] = {} if timeout is None else {"Timeout": timeout}
+    made = of(group([], [function("f", **config)]))
+    assert ids(rules.check(made)) == found
+    assert made.functions[0].call_limit_s == (timeout or 3)
+    (kept,) = groupfile.decode(groupfile.encode(made, region="eu-west-1")).functions
+    assert kept.timeout_s == made.functions[0].timeout_s == (3 if timeout is None else timeout)
 
 
 def test_a_directory_s_trailing_slash_changes_nothing() -> None:
