@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from edge_sim import s3
-from edge_sim.arns import pattern
+from edge_sim.arns import SOMEWHERE, pattern
 from edge_sim.facts import below
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.model import is_open
@@ -19,7 +19,9 @@ from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 _TRAINING_JOB = re.compile(pattern("sagemaker", "training-job/.+"))
 _PROVISIONER = "aws-greengrass-provisioner (what the service will not accept)"
-_SECRET = re.compile(pattern("secretsmanager", "secret:(.+)"))
+_SECRET = re.compile(pattern("secretsmanager", "secret:(?P<name>[A-Za-z0-9/_+=.@-]{1,519})", SOMEWHERE))
+_SUFFIX = re.compile(r".+-[A-Za-z0-9]{6}")
+"""What Secrets Manager adds to a secret's name, of at most 512 characters, in its ARN."""
 
 
 @rule("model-package", condition="sourced", timing="inferred", source="ml-inference.md")
@@ -133,12 +135,35 @@ def nested_destinations(case: Case) -> Iterator[Fault]:
             )
 
 
-@rule("secret-arn", condition="sourced", timing="inferred", source="secrets.md; botocore greengrass 2017-06-07")
+@rule(
+    "secret-arn",
+    condition="sourced",
+    timing="inferred",
+    source="secrets.md; botocore greengrass 2017-06-07, secretsmanager 2017-10-17 (the characters of a name)",
+)
 def secret_arn(case: Case) -> Iterator[Fault]:
-    """A secret resource names its secret by ARN."""
+    """A secret resource names its secret by ARN, with region, account and a name that a secret can have."""
     for resource, arn in _secrets(case):
         if not _SECRET.fullmatch(arn) and not is_open(arn):
             yield _fault(resource, "ARN", f"resource {resource.id}: {arn!r} is not the ARN of a secret")
+
+
+@rule(
+    "secret-arn-partial",
+    condition="sourced",
+    timing="ours",
+    severity="warning",
+    source="botocore secretsmanager 2017-10-17 (SecretId): a partial ARN finds a secret, a complete one is "
+    "recommended; secrets.md has complete ARNs; what V1 made of a partial one is not known",
+    hint="Copy the whole ARN: aws secretsmanager describe-secret --secret-id NAME --query ARN",
+)
+def secret_arn_partial(case: Case) -> Iterator[Fault]:
+    """A secret's ARN ends in the hyphen and six characters that Secrets Manager adds to the secret's name."""
+    for resource, arn in _secrets(case):
+        match = _SECRET.fullmatch(arn)
+        if match and not _SUFFIX.fullmatch(match["name"]):
+            message = f"resource {resource.id}: the ARN of secret {match['name']} lacks its suffix of six characters"
+            yield _fault(resource, "ARN", message)
 
 
 @rule("duplicate-secret", condition="sourced", timing="inferred", source=_PROVISIONER)
@@ -164,8 +189,8 @@ def secret_policy(case: Case) -> Iterator[Fault]:
     """The default service role reads only secrets whose names start with greengrass-."""
     for resource, arn in _secrets(case):
         match = _SECRET.fullmatch(arn)
-        if match and not match[1].startswith("greengrass-") and not is_open(arn):
-            message = f"resource {resource.id}: the default service role does not read secret {match[1]}"
+        if match and not match["name"].startswith("greengrass-"):
+            message = f"resource {resource.id}: the default service role does not read secret {match['name']}"
             yield _fault(resource, "ARN", message)
 
 
@@ -247,6 +272,7 @@ RULES: tuple[Rule, ...] = (
     destination_disputed,
     nested_destinations,
     secret_arn,
+    secret_arn_partial,
     duplicate_secrets,
     secret_policy,
     secret_current,

@@ -386,6 +386,27 @@ def test_a_timeout_of_0_is_kept_and_counts_as_the_default_with_a_warning(timeout
     assert kept.timeout_s == made.functions[0].timeout_s == (3 if timeout is None else timeout)
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("greengrass-key-a1b2c3", []),
+        ("greengrass-key", ["secret-arn-partial"]),
+        ("greengrass-key-a1b2c", ["secret-arn-partial"]),
+        ("greengrass-key-a1b2c3d", ["secret-arn-partial"]),
+        ("greengrass-a1b2c3", []),
+        ("greengrass-" + "x" * 501 + "-a1b2c3", []),
+        ("greengrass-" + "x" * 502 + "-a1b2c3", ["secret-arn"]),
+        ("greengrass-key:1-a1b2c3", ["secret-arn"]),
+        ("greengrass-ké-a1b2c3", ["secret-arn"]),
+    ],
+)
+def test_a_secret_s_arn_ends_in_what_secrets_manager_adds_to_its_name(name: str, found: list[str]) -> None:
+    resource = secret()
+    arn = f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}"
+    resource["ResourceDataContainer"]["SecretsManagerSecretResourceData"]["ARN"] = arn
+    assert ids(rules.check(of(group([resource], [])))) == found
+
+
 def test_a_directory_s_trailing_slash_changes_nothing() -> None:
     slashed = [volume("v", source="/srv/readings/", to="/a/"), volume("w", source="/srv/readings", to="/b")]
     models = [s3("m", owner=owner(GID), to="/m/"), s3("n", owner=owner(GID), to="/m")]

@@ -85,7 +85,8 @@ def test_every_fault_comes_at_once_with_file_line_and_column(group: Path) -> Non
 def test_json_definitions_have_places_too(tmp_path: Path) -> None:
     (tmp_path / "resources.json").write_text(
         '{"Resources": [\n {"Id": "a b", "Name": "a",\n  "ResourceDataContainer": {\n'
-        '   "SecretsManagerSecretResourceData": {"ARN": "arn:aws:secretsmanager:eu-west-1:1:secret:greengrass-x"}}}]}\n'
+        '   "SecretsManagerSecretResourceData": {"ARN": '
+        '"arn:aws:secretsmanager:eu-west-1:123456789012:secret:greengrass-x-a1b2c3"}}}]}\n'
     )
     told = findings("resources.json", cwd=tmp_path)
     assert [(f["id"], f["line"], f["column"]) for f in told["findings"]] == [("resource-identifier", 2, 3)]
