@@ -37,6 +37,7 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choi
 
     Example: edge-sim import /greengrass/ggc/deployment/group/group.json -o group.yaml
     """
+    from edge_sim.definitions.shapes import NULLS
     from edge_sim.definitions.writer import canonical, dump
     from edge_sim.scenario import read
 
@@ -55,7 +56,8 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choi
     for note in definition.notes:
         say(f"note: {note}", err=True)
     for finding in definition.findings:
-        say(f"kept as it is: {definition.locate(finding.path)}: {finding.message}", err=True)
+        treatment = "left out" if finding.id in NULLS else "kept as it is"
+        say(f"{treatment}: {definition.locate(finding.path)}: {finding.message}", err=True)
 
 
 def _entry(definition: Definition, finding: Finding) -> dict[str, object]:

@@ -72,14 +72,17 @@ def together(sources: Sequence[SourceFile]) -> Definition:
 
 def _parse(sources: Sequence[SourceFile], sections: Mapping[str, Object]) -> tuple[Group, list[Finding]]:
     """Return the group as it is meant, and what the API would not take of the sections as they are written."""
-    exact = {name for source in sources if source.part.exact for name in source.part.sections}
-    clean = all(shapes.is_clean(s, FAMILIES[name].shape, exact=name in exact) for name, s in sections.items())
+    readers = {name: source.part.reader for source in sources if source.part.reader for name in source.part.sections}
+    clean = all(shapes.is_clean(s, FAMILIES[name].shape, readers.get(name)) for name, s in sections.items())
     unknown = [] if clean else [*shapes.unknown_members(sections)]
     if unknown:
         sections = {name: misplaced.correction(section, FAMILIES[name].shape) for name, section in sections.items()}
     group, faults = parse.group(sections)
-    inexact = (f for name in (() if clean else exact) for f in shapes.exact_types(sections[name], FAMILIES[name].shape))
-    return group, [*chain(*faults.values()), *unknown, *shapes.check(sections, faults), *inexact]
+    sent = [] if clean else [(sections[name], FAMILIES[name].shape, reader) for name, reader in readers.items()]
+    types = (f for section in sent for f in shapes.exact_types(*section))
+    known = [*chain(*faults.values()), *unknown, *shapes.check(sections, faults), *types]
+    paths = {fault.path for fault in known}
+    return group, [*known, *(f for section in sent for f in shapes.null_members(*section) if f.path not in paths)]
 
 
 def _placeholders(sources: Sequence[SourceFile]) -> Iterator[Note]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Literal
 
 from edge_sim.definitions.tree import Array, Note, Object, like
 from edge_sim.errors import Position
@@ -27,6 +28,10 @@ _WRAPPERS = {"InitialVersion": "Create{}Definition", "Definition": "Get{}Definit
 MEMBERS = tuple(key for section in FAMILIES.values() for key in section.shape)
 """The members of all …DefinitionVersion objects: ``Cores``, ``Resources``, ``DefaultConfig``, …"""
 _ITEM_KEYS = {"ResourceDataContainer": "resources", "FunctionConfiguration": "functions", "CertificateArn": "core"}
+
+Reader = Literal["client", "boto3", "CloudFormation"]
+"""Who reads a definition on its way to the API: ``client`` is mostly boto3 or the AWS CLI, which is made with its
+core. CloudFormation converts types, all others send a value as it is."""
 
 
 @dataclass(kw_only=True)
@@ -48,11 +53,10 @@ class Part:
     """What else of the file decides what the group is: a template's parameters and conditions."""
     undecided: dict[str, Position] = field(default_factory=dict)
     """A template's conditions that its parameters do not decide, and where each is used first."""
-    is_template: bool = False
     parameters: tuple[str, ...] = ()
     """The names of a template's parameters."""
-    exact: bool = False
-    """Whether it is what boto3 is given: nobody converts its types."""
+    reader: Reader | None = None
+    """Who reads it on its way to the API; None where nobody is known to."""
     fills_in: bool = False
     """Whether the reader puts placeholders in for what such a file never says."""
     places: dict[str, Position] = field(default_factory=dict)
@@ -108,7 +112,7 @@ def _by_shape(top: Object) -> Part | None:
     shapes = {f"{section.kind}DefinitionVersion": name for name, section in FAMILIES.items()}
     sections = {shapes[key]: value for key, value in top.items() if key in shapes and isinstance(value, Object)}
     unknown = [(top, key) for key in top if key not in shapes and key != IGNORE_LIST]
-    return Part(form="DefinitionVersions", sections=sections, unknown=unknown, exact=True) if sections else None
+    return Part(form="DefinitionVersions", sections=sections, unknown=unknown, reader="client") if sections else None
 
 
 def items(top: Array) -> Part | None:
@@ -118,7 +122,7 @@ def items(top: Array) -> Part | None:
         if key in keys:
             version = Object(top.file, top.at)
             version.add(FAMILIES[name].member, top, top.at)
-            return Part(form=f"list of {FAMILIES[name].member}", sections={name: version}, exact=True)
+            return Part(form=f"list of {FAMILIES[name].member}", sections={name: version}, reader="client")
     return None
 
 
@@ -138,8 +142,8 @@ def _version(content: Object, form: str, request_keys: Collection[str]) -> Part 
     if len(members) == 1:
         (name,) = members
         rest = {key: value for key, value in content.items() if key not in request_keys}
-        return Part(form=form.format(FAMILIES[name].kind), sections={name: like(content, rest)}, exact=True)
+        return Part(form=form.format(FAMILIES[name].kind), sections={name: like(content, rest)}, reader="client")
     known = {key for keys in members.values() for key in keys}.union(request_keys)
     sections = {name: like(content, {key: content[key] for key in keys}) for name, keys in members.items()}
     unknown = [(content, key) for key in content if key not in known]
-    return Part(form="DefinitionVersions", sections=sections, unknown=unknown, exact=True)
+    return Part(form="DefinitionVersions", sections=sections, unknown=unknown, reader="client")

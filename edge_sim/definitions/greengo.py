@@ -70,7 +70,7 @@ def greengo(top: Object) -> Part:
     """Read a greengo file."""
     group = top.get("Group")
     name = str(group.get("name") or "") if isinstance(group, Object) else ""
-    part = Part(form="greengo", name=name, exact=True, fills_in=True)
+    part = Part(form="greengo", name=name, reader="boto3", fills_in=True)
     arns = _arns(top)
     makers: dict[str, tuple[str, str, Any]] = {
         "Cores": ("core", "Cores", _thing),

@@ -117,7 +117,7 @@ def _check(sources: Sequence[SourceFile], choice: Choice) -> None:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Parameters: {', '.join(known) or 'none'}."
             raise UsageError(f"--parameter {name}: no template here has this parameter", hint=hint)
-    if choice.group is not None and not any(source.part.is_template for source in sources):
+    if choice.group is not None and not any(source.part.reader == "CloudFormation" for source in sources):
         raise UsageError(f"--group {choice.group}: this is not a template, and holds only one group")
 
 

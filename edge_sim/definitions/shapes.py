@@ -9,15 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container, Iterator, Mapping
 
+from edge_sim.definitions.forms import Reader
 from edge_sim.definitions.misplaced import Chain, home
 from edge_sim.definitions.tree import Array, Object, member_path
 from edge_sim.greengrass import model
 from edge_sim.greengrass.families import FAMILIES, Family
-from edge_sim.report import Finding
+from edge_sim.greengrass.rules.reading import null_in_template, null_member
+from edge_sim.report import Finding, Severity
 
 _Expected = Callable[[object, model.Shape], "str | None"]
 """Says what a value should have been, or None when it is."""
 _KINDS: Mapping[str, type] = {model.TEXT: str, model.WHOLE: int, model.FLAG: bool}
+NULLS = (null_member.id, null_in_template.id)
+"""The rules about members that are null. Nothing is written of such a member."""
+_NULL: Mapping[Reader, str] = {
+    "client": ", which boto3 and the AWS CLI refuse",
+    "boto3": ", which boto3 refuses",
+    "CloudFormation": "",
+}
 _SOURCE = "botocore greengrass 2017-06-07"
 
 
@@ -29,12 +38,18 @@ def check(sections: Mapping[str, Object], parsed: Container[str]) -> Iterator[Fi
             yield from _missing(section, FAMILIES[name])
 
 
-def is_clean(value: object, shape: model.Shape, *, exact: bool) -> bool:
-    """Return whether ``unknown_members`` (and ``exact_types``) have nothing to say; quick, for it makes no paths."""
+def is_clean(value: object, shape: model.Shape, reader: Reader | None) -> bool:
+    """Return whether ``unknown_members`` (and ``exact_types``, and ``null_members``) have nothing to say.
+
+    Quick, for it makes no paths.
+    """
+    if value is None:
+        return reader is None
     if isinstance(shape, list):
-        return not isinstance(value, Array) or all(is_clean(item, shape[0], exact=exact) for item in value)
+        return not isinstance(value, Array) or all(is_clean(item, shape[0], reader) for item in value)
+    exact = _sends_as_is(reader)
     if not isinstance(shape, Mapping) or not isinstance(value, Object):
-        return not exact or value is None or _is_exact(value, shape)
+        return not exact or _is_exact(value, shape)
     for key, item in value.items():
         inner = shape.get(key)
         if inner is None:
@@ -42,9 +57,13 @@ def is_clean(value: object, shape: model.Shape, *, exact: bool) -> bool:
         if item.__class__ is str:
             if exact and inner.__class__ is str and inner != model.TEXT:
                 return False
-        elif not is_clean(item, inner, exact=exact):
+        elif not is_clean(item, inner, reader):
             return False
     return True
+
+
+def _sends_as_is(reader: Reader | None) -> bool:
+    return reader is not None and reader != "CloudFormation"
 
 
 def _is_exact(value: object, shape: model.Shape) -> bool:
@@ -59,9 +78,40 @@ def unknown_members(sections: Mapping[str, Object]) -> Iterator[Finding]:
         yield from _names(section, FAMILIES[name].shape, "$", (), name)
 
 
-def exact_types(section: Object, shape: model.Shape) -> Iterator[Finding]:
+def exact_types(section: Object, shape: model.Shape, reader: Reader) -> Iterator[Finding]:
     """Yield the values that CloudFormation would convert and boto3 refuses."""
-    yield from _types(section, shape, "$", _exactly)
+    if _sends_as_is(reader):
+        yield from _types(section, shape, "$", _exactly)
+
+
+def null_members(section: Object, shape: model.Shape, reader: Reader) -> Iterator[Finding]:
+    """Yield the members that are null: the API has none, and it depends on the reader what becomes of them."""
+    rule = null_in_template if reader == "CloudFormation" else null_member
+    severity: Severity = "error" if reader == "boto3" else rule.severity
+    reason = _NULL[reader]
+    for path in _nulls(section, shape, "$"):
+        yield Finding(
+            id=rule.id,
+            severity=severity,
+            phase=rule.phase,
+            path=path,
+            message=f"{path} is null{reason}",
+            aws_text=rule.aws_text,
+            source=rule.source,
+            hint="Leave the member out." if reader == "boto3" else rule.hint,
+        )
+
+
+def _nulls(value: object, shape: model.Shape, path: str) -> Iterator[str]:
+    if isinstance(shape, dict) and isinstance(value, Object):
+        for key, item in value.items():
+            if key in shape and item is None:
+                yield member_path(path, key)
+            elif key in shape:
+                yield from _nulls(item, shape[key], member_path(path, key))
+    elif isinstance(shape, list) and isinstance(value, Array):
+        for index, item in enumerate(value):
+            yield from _nulls(item, shape[0], member_path(path, index))
 
 
 def _missing(section: Object, about: Family) -> Iterator[Finding]:

@@ -43,7 +43,7 @@ def template(top: Object, choice: Choice) -> Part | None:
     if not resources:
         return None
     resolver = Resolver(conditions=conditions, parameters=choice.parameters)
-    part = Part(form="SAM" if "Serverless" in str(top.get("Transform")) else "CloudFormation", is_template=True)
+    part = Part(form="SAM" if "Serverless" in str(top.get("Transform")) else "CloudFormation", reader="CloudFormation")
     part.context += [top[key] for key in _CONTEXT if isinstance(top.get(key), Object)]
     group, alone = templategroups.choose(top, resources, resolver, choice.group)
     part.name, chosen = group.name, group.references

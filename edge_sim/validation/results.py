@@ -28,6 +28,8 @@ _ELSEWHERE: Mapping[str, str] = {
     "moto greengrass models": "https://github.com/getmoto/moto/blob/master/moto/greengrass/models.py",
     "aws-greengrass-provisioner issue 637": "https://github.com/awslabs/aws-greengrass-provisioner/issues/637",
     "aws-greengrass-provisioner": "https://github.com/awslabs/aws-greengrass-provisioner",
+    "botocore's validate.py": "https://github.com/boto/botocore/blob/develop/botocore/validate.py",
+    "cfn-lint issue 246": "https://github.com/aws-cloudformation/cfn-lint/issues/246",
     "RFC 8259": "https://www.rfc-editor.org/rfc/rfc8259",
     "MQTT 3.1.1": "https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/os/mqtt-v3.1.1-os.html",
     "path_resolution(7)": "https://man7.org/linux/man-pages/man7/path_resolution.7.html",

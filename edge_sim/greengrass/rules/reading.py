@@ -7,6 +7,24 @@ from edge_sim.greengrass.rules.rule import Rule, reading_rule
 MODEL = "botocore greengrass 2017-06-07"
 _TEXT = "RFC 8259, YAML 1.2; refused by this project, where readers differ"
 
+null_member = reading_rule(
+    "null-member",
+    "A member is left out rather than null: boto3 and the AWS CLI refuse null before they ask the API.",
+    condition="sourced",
+    timing="sourced",
+    source="botocore's validate.py; that the API itself would take null as absent is ours",
+    severity="warning",
+    hint="Leave the member out. A program that sends null itself may get through: here it counts as absent.",
+)
+null_in_template = reading_rule(
+    "null-in-template",
+    "No member in a CloudFormation template is null.",
+    condition="sourced",
+    timing="sourced",
+    source="CloudFormation's answer, quoted in cfn-lint issue 246",
+    aws_text="'null' values are not allowed in templates",
+    hint="Leave the member out, or write !Ref AWS::NoValue.",
+)
 RULES: tuple[Rule, ...] = (
     reading_rule(
         "unreadable",
@@ -29,6 +47,8 @@ RULES: tuple[Rule, ...] = (
         timing="sourced",
         source=f"{MODEL}; botocore refuses an unknown parameter before it is sent",
     ),
+    null_member,
+    null_in_template,
     reading_rule("duplicate-key", "No object has the same key twice.", condition="ours", timing="ours", source=_TEXT),
     reading_rule(
         "not-json", "NaN and Infinity are not allowed in a definition.", condition="ours", timing="ours", source=_TEXT

@@ -10,6 +10,7 @@ import pytest
 from edge_sim.definitions.reader import read
 from edge_sim.definitions.writer import canonical
 from edge_sim.greengrass.model import text, truth, whole_number
+from tests.small_group import edge
 
 
 def resource(member: str) -> str:
@@ -112,6 +113,64 @@ def test_null_members_are_as_good_as_absent(tmp_path: Path) -> None:
     file.write_text(function('"MemorySize": null, "Timeout": 5'))
     (entry,) = canonical(read(file))["functions"]["Functions"]
     assert entry["FunctionConfiguration"] == {"Timeout": 5}
+
+
+FUNCTION = (
+    '{"Id": "f", "FunctionArn": "arn:aws:lambda:::function:GGIPDetector:1", "FunctionConfiguration": {"Pinned": null}}'
+)
+"""A function with a member that is null."""
+VERSION = f'{{"Functions": [{FUNCTION}]}}'
+TEMPLATE = (
+    '{"Resources": {"F": {"Type": "AWS::Greengrass::FunctionDefinition", "Properties": {"Name": "f", "InitialVersion": '
+    f"{VERSION}}}}}}}}}"
+)
+GREENGO = '{"Group": {"name": "g"}, "Cores": [], "Lambdas": [{"name": "f", "greengrassConfig": {"Pinned": null}}]}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "findings"),
+    [
+        ("a.json", VERSION, [("null-member", "warning")]),
+        ("a.json", f'{{"InitialVersion": {VERSION}}}', [("null-member", "warning")]),
+        ("a.json", f'{{"FunctionDefinitionVersion": {VERSION}}}', [("null-member", "warning")]),
+        ("a.json", f"[{FUNCTION}]", [("null-member", "warning")]),
+        ("a.json", '{"Functions": null}', [("null-member", "warning")]),
+        ("a.json", '{"Devices": [], "Resources": null}', [("null-member", "warning")]),
+        ("a.json", TEMPLATE, [("null-in-template", "error")]),
+        ("a.json", TEMPLATE.replace("null", '{"Ref": "AWS::NoValue"}'), []),
+        ("greengo.json", GREENGO, [("null-member", "error")]),
+        ("a.json", f'{{"edgeSimGroup": 1, "functions": {VERSION}}}', []),
+        (
+            "a.json",
+            '{"Subscriptions": [{"Id": "a", "Source": "cloud", "Subject": "a", "Target": null}]}',
+            [("shape", "error")],
+        ),
+        (
+            "a.json",
+            '{"Connectors": [{"Id": "a", "ConnectorArn": "a", "Parameters": {"a": null}}]}',
+            [("shape", "error")],
+        ),
+    ],
+)
+def test_what_becomes_of_null_depends_on_who_reads_it(
+    tmp_path: Path, name: str, content: str, findings: list[tuple[str, str]]
+) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    definition = read(file)
+    assert [(f.id, f.severity) for f in definition.findings] == findings
+    for finding in definition.findings:
+        place = definition.locate(finding.path)
+        assert place is not None
+        assert content[place.column - 1 :].partition(":")[0].strip('"') == finding.path.rpartition(".")[2]
+
+
+def test_import_says_that_null_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(VERSION)
+    done = edge("import", tmp_path / "a.json")
+    assert "Pinned" not in done.stdout
+    assert f"left out: {tmp_path / 'a.json'}:1:" in done.output
+    assert "kept as it is" not in done.output
 
 
 @pytest.mark.parametrize(

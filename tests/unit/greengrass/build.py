@@ -98,9 +98,9 @@ def function(
     fid: str = "f", *policies: tuple[str, str | None], isolation: str | None = "NoContainer", **config: Any
 ) -> dict[str, Any]:
     environment: dict[str, Any] = {
-        "Execution": {"IsolationMode": isolation, "RunAs": config.pop("run_as", {})},
-        "ResourceAccessPolicies": [{"ResourceId": r, "Permission": p} for r, p in policies],
-        "AccessSysfs": config.pop("sysfs", None),
+        "Execution": _present(IsolationMode=isolation, RunAs=config.pop("run_as", {})),
+        "ResourceAccessPolicies": [_present(ResourceId=r, Permission=p) for r, p in policies],
+        **_present(AccessSysfs=config.pop("sysfs", None)),
         "Variables": config.pop("variables", {}),
     }
     if isolation != "NoContainer":
@@ -110,6 +110,10 @@ def function(
         "FunctionArn": f"{ARN}{fid}:1",
         "FunctionConfiguration": {"Environment": environment, **config},
     }
+
+
+def _present(**members: Any) -> dict[str, Any]:
+    return {key: value for key, value in members.items() if value is not None}
 
 
 def group(
