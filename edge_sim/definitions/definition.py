@@ -137,7 +137,7 @@ class Definition:
         path, missing = self._resolve(finding.path) if entries else ("", "")
         for entry in entries:
             place, rest = self._resolve(entry.path)
-            around = not rest and (_within(path, place) or _same_item(path, place))
+            around = not rest and (within(path, place) or _same_item(path, place))
             if around or (place, rest) == (path, missing):  # what leads nowhere is around nothing
                 return entry
         return None
@@ -190,7 +190,8 @@ def _find(items: Array, key: str, text: str) -> int | None:
     return None
 
 
-def _within(path: str, top: str) -> bool:
+def within(path: str, top: str) -> bool:
+    """Return whether a JSON path is another, or leads on from it; all lead on from ``$``, which says nothing."""
     return path == top or (path.startswith(top) and top != "$" and path[len(top)] in ".[")
 
 

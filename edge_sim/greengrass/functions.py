@@ -89,8 +89,12 @@ class FunctionCode:
     size: int
 
 
+def lambda_name(function: Function) -> str:
+    """Return the name of the Lambda function in a function's ARN, or its Id where there is none."""
+    return arns.parts(function.arn).resource.partition(":")[2].partition(":")[0] or function.id
+
+
 def log_name(function: Function) -> str:
     """Return where a function's log is among those of the user's: ``<region>/<account>/<function name>.log``."""
-    region, account, resource = arns.parts(function.arn)
-    name = resource.partition(":")[2].partition(":")[0]
-    return f"{region or 'none'}/{account or 'none'}/{name or function.id}.log"
+    region, account, _ = arns.parts(function.arn)
+    return f"{region or 'none'}/{account or 'none'}/{lambda_name(function)}.log"

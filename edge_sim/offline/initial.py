@@ -16,7 +16,7 @@ from edge_sim.definitions.reader import NO_CHOICE
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import UsageError
 from edge_sim.greengrass import parse
-from edge_sim.greengrass.functions import Function
+from edge_sim.greengrass.functions import Function, lambda_name
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource
 from edge_sim.offline import starter, trial
@@ -136,7 +136,7 @@ def _model_names(resource: Resource) -> Iterator[str]:
 
 
 def _code_places(places: Sequence[Path], function: Function) -> Iterator[Path]:
-    names = [function.id, starter.lambda_name(function)]
+    names = [function.id, lambda_name(function)]
     return _existing(places, _CODE_FOLDERS, [*names, *(name.replace("-", "_") for name in names)])
 
 

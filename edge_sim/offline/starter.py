@@ -57,12 +57,6 @@ def functions(group: Group) -> list[Function]:
     return [function for function in group.functions if not is_system_function(function.arn)]
 
 
-def lambda_name(function: Function) -> str:
-    """Return the name of the Lambda function in a function's ARN, or its id where there is none."""
-    part = function.arn.split(":")
-    return part[6] if len(part) > 6 else function.id
-
-
 def runtime(group: Group, function: Function) -> str | None:
     """Return the runtime that a definition says, as a template with its functions does; None where it does not."""
     code = group.code.get(function.id)

@@ -20,7 +20,7 @@ from edge_sim.documents import unusable
 from edge_sim.errors import UsageError
 from edge_sim.greengrass import parse
 from edge_sim.greengrass.families import FAMILIES
-from edge_sim.greengrass.functions import Function
+from edge_sim.greengrass.functions import Function, lambda_name
 from edge_sim.greengrass.group import Core, Group
 from edge_sim.offline import starter
 from edge_sim.offline.inputs import Inputs, PackageSource, address
@@ -49,7 +49,7 @@ def parts(
     functions = {
         key: function
         for function in starter.functions(group)
-        for key in (starter.lambda_name(function), function.id, function.arn)
+        for key in (lambda_name(function), function.id, function.arn)
     }
     models = {resources[name]: path for name, path in (_path("--model", text, resources) for text in model_texts)}
     code = {}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from edge_sim.definitions.definition import Definition
+from edge_sim.definitions.definition import Definition, within
 from edge_sim.greengrass.functions import ISOLATION_MODES, IsolationMode
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import KINDS
@@ -106,7 +106,7 @@ def _is_about(fault: Finding, values: Collection[str]) -> bool:
 
 def _touches(path: str, other: str) -> bool:
     """Return whether two paths are the same, or one leads on from the other."""
-    return path == other or path.startswith((f"{other}.", f"{other}[")) or other.startswith((f"{path}.", f"{path}["))
+    return within(path, other) or within(other, path)
 
 
 def _is_member(path: str) -> bool:

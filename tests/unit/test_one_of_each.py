@@ -31,6 +31,11 @@ def test_the_form_of_an_arn_is_written_once() -> None:
     assert [name for name in modules(arn) if any(text.startswith(arn) for text in sources.strings(name))] == ["arns.py"]
 
 
+def test_an_arn_is_taken_apart_in_one_place() -> None:
+    """A component of V2's begins with ``entry_point``, which imports nothing of ours."""
+    assert modules(r"""[aA]rn\.split\(["']:""") == ["offline/migration/entry_point.py"]
+
+
 def test_an_address_in_s3_is_taken_apart_in_one_place() -> None:
     """``scenariofile`` has a form for its schema, ``v2/recipes`` the forms of an artifact's address on V2."""
 

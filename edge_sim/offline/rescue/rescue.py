@@ -15,7 +15,7 @@ from edge_sim.arch import ARCHITECTURES
 from edge_sim.definitions import reader, writer
 from edge_sim.definitions.definition import Definition
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
-from edge_sim.greengrass.functions import DefaultConfig, Function
+from edge_sim.greengrass.functions import DefaultConfig, Function, lambda_name
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.tree import BELOW
 from edge_sim.offline.rescue.contents import Model, RescuedCode, RescueLog, code, models, safe
@@ -107,8 +107,7 @@ def of_export(export: Path, folder: Path) -> Rescued:
         (folder / name).mkdir()
     disk = Disk(name=str(export), root=export.resolve(), greengrass_root="/greengrass")
     for function in definition.group.functions:
-        part = function.arn.split(":")
-        name = part[6] if len(part) > 6 else function.id
+        name = lambda_name(function)
         target = f"functions/{safe(function.id)}"
         if "/" in name or disk.look(f"/lambda-code/{name}") is None:
             log.lost.append(f"code of function {function.id}: no lambda-code/{name} in the folder")
