@@ -1,4 +1,4 @@
-# The two commands of the README: `make demo` and `make test`. CONTRIBUTING.md tells of the others.
+# The two commands of the README: `make demo` and `make test`. CONTRIBUTING.md describes the others.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,18 +13,18 @@ NEWEST := .venv-newest
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
-	@echo "Making $(VENV), with $(PYTHON)"
+	@echo "Creating $(VENV), with $(PYTHON)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
 $(VENV)/.sim: requirements/sim.txt pyproject.toml $(VENV)/.made
-	@echo "Installing the $$(grep -c '==' $<) packages of $< in $(VENV): a minute or more, in which pip says nothing"
+	@echo "Installing the $$(grep -c '==' $<) packages of $< in $(VENV): a minute or more, during which pip prints nothing"
 	@$(PIP_INSTALL) --require-hashes --requirement $<
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.sim
-	@echo "Installing the $$(grep -c '==' $<) packages of $< in $(VENV): a minute or more, in which pip says nothing"
+	@echo "Installing the $$(grep -c '==' $<) packages of $< in $(VENV): a minute or more, during which pip prints nothing"
 	@$(PIP_INSTALL) --require-hashes --requirement $<
 	@touch $@
 

@@ -263,8 +263,8 @@ def _kernel(claims: Claims, observed: Observed) -> Iterable[CertificateRow]:
     yield _row("cgroups", CGROUP, observed.cgroup, "a core needs the memory and devices hierarchies for its containers")
     yield _row(
         "a build's limits", "kept", "not kept" if observed.emulator else "kept",
-        f"{observed.emulator}: memory and processes of an update's core are not limited, and what it leaves behind is "
-        "found by its environment alone",
+        f"{observed.emulator}: memory and processes of an update's core are not limited, and the processes that it "
+        "leaves behind can be found only by their environment",
     )  # fmt: skip
     yield _memory(claims, observed)
     yield _cpus(claims, observed)

@@ -38,7 +38,7 @@ def read(path: Path) -> Sequence[BuildEntry]:
 def _build(place: Place) -> BuildEntry:
     entries = _BUILD.read(place)
     if _FILE in entries and _STARTS in entries:
-        entries.fail(_STARTS, "applies to simulated builds only, and file names a build of yours")
+        entries.fail(_STARTS, "applies to simulated builds only, and file names your own build")
     return BuildEntry(
         software=entries[_SOFTWARE],
         version=entries[_VERSION],
@@ -68,7 +68,7 @@ _FOR = Key(
     examples=(["raspbian/armv7l"],),
 )
 _STARTS = Key("starts", keys.FLAG, "Simulated builds only: whether the build starts.", True)
-_FILE = Key("file", keys.FILE, "A build of yours (edge-sim ota build), in place of a simulated one.", None)
+_FILE = Key("file", keys.FILE, "Your own build (edge-sim ota build), in place of a simulated one.", None)
 _BUILD = KeyTable(keys=(_VERSION, _SOFTWARE, _FOR, _STARTS, _FILE))
 _BUILDS = Key(
     "updates",

@@ -122,7 +122,7 @@ def _about(page: Page) -> str:
 
 def _parts(page: Page) -> Iterator[_Part]:
     boards = sorted(page.boards, key=lambda board: STATES.index(board.state))
-    yield _Part(head=["| board | verdict | first of all |", "|---|---|---|"], items=map(_board, boards), what="boards")
+    yield _Part(head=["| board | verdict | first problem |", "|---|---|---|"], items=map(_board, boards), what="boards")
     for section in page.sections:
         head = ["", f"### {words(section.title)}", ""]
         for block in section.blocks:

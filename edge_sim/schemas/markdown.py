@@ -15,21 +15,21 @@ _HEAD = """\
 
 Generated from the rows that the readers themselves use (`edge-sim schema --markdown`); `edge-sim schema
 scenario|profile|group|updates` prints them as JSON schemas (draft 2020-12). What a schema refuses, edge-sim refuses as
-well; what it takes may still be refused, where one part of a file contradicts another.
+well; what it accepts may still be refused if one part of a file contradicts another.
 
 For completion and checks in an editor, write a schema beside your file (`edge-sim schema scenario
 >edge-sim.schema.json`; `edge-sim init` does it) and name it in the file:
 `# yaml-language-server: $schema=edge-sim.schema.json`. Those of this version are in [docs/schemas/](schemas).
 
-Values are read as they are written (`1.10` stays `1.10`) and may stand in quotes. YAML is that of version 1.1 without
-dates, anchors and aliases. An unknown or repeated key is an error.
+Values are read as they are written (`1.10` stays `1.10`) and may stand in quotes. The YAML is version 1.1
+without dates, anchors and aliases. An unknown or repeated key is an error.
 """
 _ABOUT = {
     "scenario": """\
 ## edge-sim.yaml
 
-A scenario: what is deployed, to which boards, from where, and what must come out. `edge-sim init` writes a first one;
-[examples/no-container-ml](../examples/no-container-ml/edge-sim.yaml) uses nearly every key.
+A scenario: what is deployed, to which boards, from where, and which results are expected. `edge-sim init` writes a
+first one; [examples/no-container-ml](../examples/no-container-ml/edge-sim.yaml) uses nearly every key.
 """,
     "profile": """\
 ## Profile
@@ -39,14 +39,14 @@ A board before anything is deployed to it ([device_profiles/](../device_profiles
     "group": """\
 ## Group
 
-The canonical form of a group, which `edge-sim import` writes of every other form. Its members are those of the API of
+The canonical form of a group, which `edge-sim import` writes from any other form. Its members are those of the API of
 AWS IoT Greengrass V1; numbers and booleans may stand in quotes, and a member that is null is left out.
 """,
     "updates": """\
 ## updates.yaml
 
-What `edge-sim cloud serve --updates FILE` offers to boards in place of AWS's last release: simulated builds, or files
-of yours.
+What `edge-sim cloud serve --updates FILE` offers to boards in place of AWS's last release: simulated builds, or
+your own files.
 """,
 }
 

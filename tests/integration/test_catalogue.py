@@ -114,7 +114,7 @@ updates:
         ("updates: [{version: 1.11.7, for: [raspbian/x86_64]}]", "'raspbian/x86_64' is not allowed"),
         ("updates: [{version: 1.11.7, for: []}]", "must name at least one system and architecture"),
         ("updates: [{version: 1.11.7, file: none.tar.gz}]", "no such file"),
-        ("updates: [{version: 1.11.7, file: updates.yaml, starts: true}]", "file names a build of yours"),
+        ("updates: [{version: 1.11.7, file: updates.yaml, starts: true}]", "file names your own build"),
     ],
 )
 def test_a_list_that_cannot_be_offered_says_where(tmp_path: Path, text: str, message: str) -> None:
