@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -16,6 +17,15 @@ ANSWER_LIMIT_S = 10.0
 ACKNOWLEDGED_S = 30.0
 """How long it may leave a message unacknowledged. The same message goes out again on the next connection, so this is
 far above what a busy broker takes."""
+REFUSALS = 3
+"""After so many refusals in a row without a connection between them, trying again is of no use: a busy broker may hang
+up on a client once, and a rule that is being changed may refuse it once."""
+_UNAVAILABLE = (3, 136)
+"""CONNACK's one code that says "later", in MQTT 3.1.1 and as paho 2 has it."""
+_NOT_HEARD = "the broker refused a subscription: its rules do not let this client receive messages on its topics"
+_HUNG_UP = "the broker closed the connection before it answered"
+_HUNG_UP_TLS = f"{_HUNG_UP}; it may not accept this core's certificate"
+_HUNG_UP_LATER = "the broker closed the connection at a subscription: its rules may not let this client hear its topics"
 
 
 class MqttClient(paho.Client):
@@ -30,6 +40,11 @@ class MqttClient(paho.Client):
     ready = False
     given_up = ""
     """Why this connection is closed from here, empty while it is not."""
+    refusal = ""
+    """How the broker has refused this client on this connection, empty while it has not."""
+    refusals = 0
+    """How many attempts in a row have ended so."""
+    _taken = _later = False
     _opened_at = 0.0
 
     def __init__(self, *words: Any, **options: Any) -> None:
@@ -38,7 +53,8 @@ class MqttClient(paho.Client):
         self._sent_lock = threading.Lock()  # whoever publishes and paho's own thread both forget
 
     def reconnect(self) -> Any:
-        self.ready, self.given_up = False, ""
+        self.ready, self.given_up, self.refusal = False, "", ""
+        self._taken = self._later = False
         self._opened_at = time.monotonic()
         result = super().reconnect()
         self._opened_at = time.monotonic()
@@ -66,6 +82,41 @@ class MqttClient(paho.Client):
         if connection is not None:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def taken(self, code: Any) -> bool:
+        """Take CONNACK's code; return whether the broker takes this client. If not, paho reports the end besides."""
+        self._taken = number(code) == 0
+        if not self._taken:
+            self.refusal = f"the broker refused the connection ({code})"
+            self._later = number(code) in _UNAVAILABLE
+        return self._taken
+
+    def not_heard(self) -> None:
+        """Close the connection: a subscription without which it is of no use was refused."""
+        self.refusal = _NOT_HEARD
+        self.give_up(self.refusal)
+
+    def lost(self, reason: str, *, secure: bool) -> str:
+        """Return why the connection is gone, of which paho says ``reason``; a refusal is counted.
+
+        ``secure``: with TLS, where a broker hangs up on a client whose certificate it does not take.
+        """
+        hung_up = not (self.ready or self.given_up or self.refusal)
+        if hung_up and secure:
+            self.refusal = _HUNG_UP_LATER if self._taken else _HUNG_UP_TLS
+        self.refusals = self.refusals + 1 if self.refusal and not self._later else 0
+        if hung_up and not self._taken:
+            reason = _HUNG_UP
+        return self.refusal or self.given_up or reason
+
+    def failed(self, error: OSError | ValueError) -> None:
+        """Take note of why no connection could be made: TLS may end in a refusal."""
+        self.refusals = self.refusals + 1 if isinstance(error, ssl.SSLError) else 0
+
+    @property
+    def is_kept_out(self) -> bool:
+        """Whether the broker refuses this client and is likely to go on with it."""
+        return self.refusals >= REFUSALS
 
     def _kept_waiting(self, connection: Any) -> str:
         now = time.monotonic()

@@ -37,9 +37,10 @@ class Connected:
 
 @dataclass(frozen=True, kw_only=True)
 class Disconnected:
-    """The connection is gone; the client tries to get it back."""
+    """The connection is gone; the client tries to get it back. ``lasting``: that is likely to fail, for the reason."""
 
     reason: str
+    lasting: bool = False
 
 
 Entry = Stopped | Message | Connected | Disconnected

@@ -198,7 +198,7 @@ class _Agent:
                 self._work.ask("jobs")
             elif isinstance(entry, Disconnected):
                 self._online = False
-                self._emit("disconnected", reason=entry.reason)
+                self._emit("disconnected", reason=entry.reason, **({"lasting": True} if entry.lasting else {}))
                 self._log.write("WARN", "Disconnected.", reason=entry.reason)
             else:
                 self._sort(entry)
@@ -287,7 +287,7 @@ class _Agent:
             wait=partial(mqtt.backoff, most=self._config.retry_most_s),
             subscriptions=dict.fromkeys(filters, self._take_message),
             on_connect=lambda: self.inbox.put(Connected()),
-            on_disconnect=lambda reason: self.inbox.put(Disconnected(reason=reason)),
+            on_disconnect=lambda reason, lasting: self.inbox.put(Disconnected(reason=reason, lasting=lasting)),
         )
         self._jobs.attach(channel)
         if self._functions is not None:

@@ -2,8 +2,8 @@
 
 ``connect`` makes a channel that keeps trying for as long as it lives: to connect at first and after a lost connection,
 waiting a little longer and with some chance in it each time, and it subscribes before it says that it is connected. Why
-it cannot connect is said once, not at every try. Everything is QoS 1; the session is clean, because what was missed is
-asked for again (``$next/get``, shadow get) at every connect.
+it cannot connect is said once, not at every try, and once more when the broker keeps refusing. Everything is QoS 1; the
+session is clean, because what was missed is asked for again (``$next/get``, shadow get) at every connect.
 
 Handlers and the two callbacks run in the network thread: they may only put what they got into a queue.
 """
@@ -81,7 +81,7 @@ def connect(
     *,
     subscriptions: Mapping[str, Handler],
     on_connect: Callable[[], None],
-    on_disconnect: Callable[[str], None],
+    on_disconnect: Callable[[str, bool], None],
     tls: ssl.SSLContext | None = None,
     proxy: Proxy | None = None,
     wait: Callable[[int], float] = backoff,
@@ -89,11 +89,12 @@ def connect(
 ) -> Channel:
     """Return a channel to ``mqtt://host:port`` or ``mqtts://host:port``, which connects by itself from now on.
 
-    ``on_connect`` is called whenever the connection is up with every subscription, ``on_disconnect`` when it is
-    lost or cannot be made; each reason is said once until the next good connection. ``tls``: how an mqtts:// broker is
-    checked, None for the system's CAs; ``proxy``: what it is reached through. ``wait`` is asked for the seconds before
-    an attempt by its number since the last good connection (from 0), ``now`` for the time. Raises UsageError for an
-    address that cannot be read.
+    ``on_connect`` is called whenever the connection is up with every subscription, ``on_disconnect`` when it is lost or
+    cannot be made, with the reason and whether it is likely to stay so (``mqttclient.REFUSALS``). Each reason is said
+    once until the next good connection, and once more when it becomes likely to stay. ``tls``: how an mqtts:// broker
+    is checked, None for the system's CAs; ``proxy``: what it is reached through. ``wait`` is asked for the seconds
+    before an attempt by its number since the last good connection (from 0), ``now`` for the time. Raises UsageError for
+    an address that cannot be read.
     """
     host, port, secure = address(url)
     channel = _PahoChannel(client_id, subscriptions, on_connect, on_disconnect, wait, now)
@@ -128,7 +129,7 @@ class _PahoChannel:
         client_id: str,
         subscriptions: Mapping[str, Handler],
         on_connect: Callable[[], None],
-        on_disconnect: Callable[[str], None],
+        on_disconnect: Callable[[str, bool], None],
         wait: Callable[[int], float],
         now: Callable[[], float],
     ) -> None:
@@ -145,6 +146,7 @@ class _PahoChannel:
         self._short = 0
         self._connected_at: float | None = None
         self._told: set[str] = set()
+        self._lasting = self._secure = False
         self._where = ""
         self._closing = False
         self._client = _client(client_id, self._on_failure)
@@ -158,7 +160,8 @@ class _PahoChannel:
             self._client.connector = partial(proxy.connect, host, port)
         if tls is not None:
             self._client.tls_set_context(tls)
-        self._where = f"no MQTT broker at {host}:{port}"
+        self._secure = tls is not None
+        self._where = f"{host}:{port}"
         self._schedule_retry()
         self._failures = 0
         self._client.connect_async(host, port, keep_alive_s)
@@ -199,8 +202,7 @@ class _PahoChannel:
     # From here on: paho's thread. Trailing arguments differ between 1.6 and 2.x, hence *_rest.
 
     def _on_connect(self, client: Any, _userdata: Any, _flags: Any, reason: Any, *_rest: Any) -> None:
-        if reason != 0:
-            self._tell(f"{self._where}: it refused the connection ({reason})")
+        if not client.taken(reason):
             return
         self._connected_at = self._now()
         filters = [(name, 1) for name in self._handlers]
@@ -220,15 +222,13 @@ class _PahoChannel:
         self._awaited.discard(mid)
         if worst >= REFUSED:
             self._connected_at = None
-            client.give_up(
-                "the broker refused a subscription: its rules do not let this client receive messages on its topics"
-            )
-            self._tell(client.given_up)
+            client.not_heard()
         elif not self._awaited:
             self._up()
 
     def _up(self) -> None:
         self._client.ready = True
+        self._lasting = False
         if self._short < PUSHED_OUT:  # then the next loss is no news
             self._told.clear()
         self._tell_connected()
@@ -242,10 +242,13 @@ class _PahoChannel:
         elif since is not None and not client.given_up:
             self._short += 1
         self._schedule_retry()
-        if client.given_up:
-            self._tell(client.given_up if client.ready else f"{self._where}: {client.given_up}")
-        elif since is not None:  # else refused, and said so
-            self._tell(self._pushed_out() if self._short >= PUSHED_OUT else str(reason))
+        why = client.lost(str(reason), secure=self._secure)
+        if since is not None and not client.given_up and self._short >= PUSHED_OUT:
+            why = self._pushed_out()
+        elif not client.ready:
+            nobody = client.given_up and not client.refusal
+            why = f"{'no MQTT broker at ' if nobody else ''}{self._where}: {why}"
+        self._tell(why)
 
     def _pushed_out(self) -> str:
         return (
@@ -257,7 +260,7 @@ class _PahoChannel:
 
     def _on_failure(self, reason: str) -> None:
         self._schedule_retry()
-        self._tell(f"{self._where}: {reason}")
+        self._tell(f"no MQTT broker at {self._where}: {reason}")
 
     def _on_message(self, _client: Any, _userdata: Any, message: Any) -> None:
         for topic_filter, handler in list(self._handlers.items()):
@@ -265,10 +268,12 @@ class _PahoChannel:
                 handler(message.topic, message.payload)
 
     def _tell(self, reason: str) -> None:
-        """Say why there is no connection, unless that is known already."""
-        if not self._closing and reason not in self._told:
+        """Say why there is no connection, unless that is known already, as is whether it is likely to stay so."""
+        lasting = self._client.is_kept_out
+        if not self._closing and (reason not in self._told or lasting != self._lasting):
             self._told.add(reason)
-            self._tell_disconnected(reason)
+            self._lasting = lasting
+            self._tell_disconnected(reason, lasting)
 
     def _schedule_retry(self) -> None:
         """Set the next wait. With its two limits equal, paho waits just that long; alone it has no jitter."""
@@ -288,6 +293,7 @@ class _Client(MqttClient):
         try:
             return super().reconnect()
         except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
+            self.failed(error)
             self.on_failure(_in_words(error))
             raise OSError(str(error)) from error
 

@@ -205,7 +205,7 @@ class Translation:
         if name == "connected":
             yield "up", {}
         elif name == "disconnected":
-            yield "down", {"text": str(event.get("reason", "")), "final": False}
+            yield "down", {"text": str(event.get("reason", "")), "final": bool(event.get("lasting"))}
         elif name == "update" and event["phase"] != "CANCELED":
             yield "journal", self._journal(event)
         else:

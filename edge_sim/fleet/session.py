@@ -27,11 +27,6 @@ from edge_sim.mqttclient import new_client, number
 KEEP_ALIVE_S = 600
 READ = 1
 _REFUSED = 0x80
-_UNAVAILABLE = (3, 136)
-"""CONNACK's one code that says "later", in MQTT 3.1.1 and as paho 2 has it."""
-REFUSALS = 3
-"""After so many refusals in a row without a connection between them, trying again is of no use: a busy broker may hang
-up on a core once, and a rule that is being changed may refuse it once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +55,6 @@ class MqttSession:
         "_on_down",
         "_on_message",
         "_on_up",
-        "_refusal",
-        "_refusals",
         "_secured",
         "_up_at",
         "_watcher",
@@ -85,8 +78,6 @@ class MqttSession:
         self._on_down = on_down
         self._watcher: Any = None
         self._failures = 0
-        self._refusal = ""
-        self._refusals = 0
         self._awaited = 0
         self._up_at: float | None = None
         self._closing = False
@@ -107,7 +98,8 @@ class MqttSession:
         try:
             self._client.connect(host, port, KEEP_ALIVE_S, bind_address=self._broker.source)
         except (OSError, ValueError) as error:
-            self._failed(str(error), refused=isinstance(error, ssl.SSLError))
+            self._client.failed(error)
+            self._failed(str(error))
             return
         # Before this, what the socket has to say would be read by nobody; libev tells of it now.
         self._watcher = gevent.get_hub().loop.io(self._client.socket().fileno(), READ)
@@ -164,8 +156,7 @@ class MqttSession:
             watcher.close()
 
     def _connected(self, client: Any, _userdata: Any, _flags: Any, reason: Any, *_rest: Any) -> None:
-        if number(reason) != 0:  # paho tells of the end besides
-            self._refusal = "" if number(reason) in _UNAVAILABLE else f"the broker refused the connection ({reason})"
+        if not client.taken(reason):
             return
         step = SUBSCRIPTIONS_PER_REQUEST
         requests = [self._filters[at : at + step] for at in range(0, len(self._filters), step)]
@@ -175,15 +166,11 @@ class MqttSession:
 
     def _subscribed(self, client: Any, _userdata: Any, _mid: int, codes: Any, *_rest: Any) -> None:
         if any(number(code) >= _REFUSED for code in codes):
-            self._refusal = (
-                "the broker refused a subscription: its rules do not let this client receive messages on its topics"
-            )
-            self._client.give_up(self._refusal)
+            self._client.not_heard()
             return
         self._awaited -= 1
         if not self._awaited:
             self._up_at = time.monotonic()
-            self._refusals = 0
             self._client.ready = True
             self._on_up()
 
@@ -191,11 +178,8 @@ class MqttSession:
         reason = rest[1] if len(rest) >= 3 else rest[0]  # 2.x passes flags first
         if self._closing:
             return
-        refusal, self._refusal = self._refusal, ""
-        if not refusal and self._secured and self._up_at is None and not client.given_up:
-            refusal = "the broker closes the connection before it answers; it may not accept this core's certificate"
         self._lost()
-        self._failed(refusal or client.given_up or str(reason), refused=bool(refusal))
+        self._failed(client.lost(str(reason), secure=self._secured))
 
     def _arrived(self, _client: Any, _userdata: Any, message: Any) -> None:
         self._on_message(message.topic, message.payload)
@@ -205,9 +189,8 @@ class MqttSession:
             self._failures = 0
         self._up_at = None
 
-    def _failed(self, reason: str, *, refused: bool) -> None:
-        self._refusals = self._refusals + 1 if refused else 0
-        self._on_down(reason, self._refusals >= REFUSALS)
+    def _failed(self, reason: str) -> None:
+        self._on_down(reason, self._client.is_kept_out)
         wait = backoff(self._failures, most=RETRY_MOST_S)
         self._failures += 1
         if not self._closing:

@@ -93,7 +93,7 @@ def test_a_certificate_that_was_deactivated_is_told_and_tried_again(world: World
         assert next(event for event in events if event["event"] == "connected")
         world.iot.update_certificate(certificateId=id_, newStatus="INACTIVE")
         reasons = (event["reason"] for event in events if event["event"] == "disconnected")
-        assert "it refused the connection (Not authorized)" in next(why for why in reasons if "refused" in why)
+        assert "the broker refused the connection (Not authorized)" in next(why for why in reasons if "refused" in why)
         world.iot.update_certificate(certificateId=id_, newStatus="ACTIVE")
         assert next(event for event in events if event["event"] == "connected")
 
@@ -111,7 +111,7 @@ class Connection:
             30,
             subscriptions={},
             on_connect=lambda: self.changes.put("connected"),
-            on_disconnect=self.changes.put,
+            on_disconnect=lambda reason, _: self.changes.put(reason),
             tls=tls.context(world.cafile, str(shown.certificate), str(shown.key)),
             wait=self.wait,
             now=lambda: self.clock,

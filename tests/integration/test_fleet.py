@@ -209,7 +209,8 @@ def test_each_core_shows_a_certificate_of_its_own(tmp_path: Path) -> None:
     assert report["parts"]["mqtt"].startswith("mqtts://")
 
 
-def test_a_core_whose_certificate_is_refused_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("real", "thing"), [(0, "fleet-00003"), (1, "fleet-control-000")])
+def test_a_core_whose_certificate_is_refused_is_named(real: int, thing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate is deactivated with the API between being made and being shown."""
     certify = api.certify
 
@@ -219,8 +220,8 @@ def test_a_core_whose_certificate_is_refused_is_named(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(api, "certify", certify_and_deactivate)
     with pytest.raises(UnsupportedEnvironmentError) as caught:
-        in_process(Options(cores=4, tls=True))
-    assert caught.value.brief == f"core fleet-00003 cannot connect: {REFUSED}"
+        in_process(Options(cores=4, control=real, tls=True, limit_s=LIMIT_S))
+    assert re.fullmatch(rf"core {thing} cannot connect: (\S+: )?{re.escape(REFUSED)}", caught.value.brief)
 
 
 REFUSED = "the broker refused the connection (Not authorized)"

@@ -60,7 +60,7 @@ class Ground:
                 30,
                 subscriptions={NOTIFY: lambda topic, _: self.heard.put(topic)},
                 on_connect=lambda: self.heard.put("connected"),
-                on_disconnect=lambda _: None,
+                on_disconnect=lambda *_: None,
             )
             stack.callback(self.device.close)
             assert self.heard.get(timeout=LIMIT_S) == "connected"

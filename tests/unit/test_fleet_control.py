@@ -58,16 +58,18 @@ def test_a_retry_is_the_next_execution() -> None:
 
 
 def test_connections_and_errors_are_told_as_well() -> None:
-    events = [
+    events: list[Mapping[str, Any]] = [
         {"event": "connected"},
         {"event": "disconnected", "reason": "gone"},
+        {"event": "disconnected", "reason": "refused", "lasting": True},
         {"event": "error", "error": "no"},
         {"event": "error", "error": "it has ended", "job": JOB, "status": "SUCCEEDED"},
         {"event": "core", "status": "running"},
         {"event": "update", "phase": "CANCELED", "job": JOB, "detail": "by an operator"},
     ]
     found = [line for event in events for line in Translation().lines(event)]
-    assert [kind for kind, _ in found] == ["up", "down", "error", "refused", "canceled"]
+    assert [kind for kind, _ in found] == ["up", "down", "down", "error", "refused", "canceled"]
+    assert [members["final"] for kind, members in found if kind == "down"] == [False, True]
     assert found[-1][1] == {"job": JOB, "text": "by an operator"}
 
 

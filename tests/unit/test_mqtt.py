@@ -43,7 +43,7 @@ class Client:
             keep_alive,
             subscriptions=dict.fromkeys(subscriptions, self.take),
             on_connect=lambda: self.changes.put("connected"),
-            on_disconnect=self.changes.put,
+            on_disconnect=lambda reason, lasting: self.changes.put(f"{reason}, and again" if lasting else reason),
             tls=tls.context(cafile) if cafile else None,
             wait=partial(mqtt.backoff, most=0.5),
         )
@@ -191,6 +191,62 @@ def test_two_boards_of_one_name_are_told_of_each_other_and_do_not_fight(broker: 
     told = [change for board in boards for change in board.changes.queue]
     assert all(change == "connected" for change in told)
     assert mqtt.STABLE_S > mqtt.RETRY_MOST_S, "or the other one's wait would count as a good connection"
+
+
+REFUSAL = bytes((packets.CONNACK << 4, 2, 0, 5))
+
+
+def test_a_broker_that_keeps_refusing_is_told_again_as_lasting(broker: Broker) -> None:
+    refuses = [True]
+
+    def alter(packet: bytes) -> bytes:
+        return REFUSAL if refuses and packet[0] >> 4 == packets.CONNACK else packet
+
+    relay = Relay(int(broker.url.rpartition(":")[2]), alter=alter)
+    client = Client(relay.url, "refused", "heard/topic")
+    with closing(client.channel):
+        why = f"127.0.0.1:{relay.port}: the broker refused the connection (Not authorized)"
+        assert (client.change(), client.change()) == (why, f"{why}, and again")
+        refuses.clear()
+        assert client.change() == "connected"
+        refuses.append(True)
+        relay.cut()
+        relay.start()
+        changes = [client.change()]
+        while not changes[-1].endswith(", and again"):
+            changes.append(client.change())
+        assert why in changes
+    relay.cut()
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_broker_that_hangs_up_instead_of_answering_is_told(secure: bool, tmp_path: Path) -> None:
+    """So a broker refuses a certificate under TLS 1.3; the agent said nothing of it."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    _make_certificate(key, certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_hang_up, args=(listener, context if secure else None), daemon=True).start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        client = Client(f"{'mqtts' if secure else 'mqtt'}://{address}", cafile=str(certificate) if secure else None)
+        with closing(client.channel):
+            why = f"{address}: the broker closed the connection before it answered"
+            if not secure:
+                assert client.change() == why
+                until(lambda: client.channel._failures > mqttclient.REFUSALS)  # type: ignore[attr-defined]
+                assert client.changes.empty(), "it may be a broker that is about to end"
+                return
+            why += "; it may not accept this core's certificate"
+            assert (client.change(), client.change()) == (why, f"{why}, and again")
+
+
+def _hang_up(listener: socket.socket, context: ssl.SSLContext | None) -> None:
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with suppress(OSError), context.wrap_socket(connection, server_side=True) if context else connection as end:
+                end.recv(1)  # the beginning of CONNECT
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:1883", "http://x", "mqtt://", "mqtt://x:port", "mqtt://[x"])
