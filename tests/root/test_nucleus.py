@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
 from edge_sim.profiles import load_profile
 from tests.small_group import answer, edge, make_root, ml, write_group
 from tests.unit.greengrass.build import function
+from tests.unit.test_nucleus import alive
 from tests.unit.v2.build import F, subscription
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.root,
@@ -116,6 +121,32 @@ def test_what_v1_let_nobody_hear_is_refused_and_a_missing_account_is_told(reache
     (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     done = edge("nucleus", out, "--root", root, status=3)
     assert "no account ggc_user" in str(done.exception)
+
+
+def test_a_killed_command_leaves_no_component(reached: Path) -> None:
+    root, out = board(reached), reached / "out"
+    edge("migrate", scenario(reached / "group"), *BOARDS, "--target", "classic", "-o", out, status=3)
+    file = out / "components/f/recipe.yaml"
+    recipe = yaml.safe_load(file.read_text())
+    recipe["Manifests"][0]["Lifecycle"]["run"] = "setsid sleep 1000 & sleep 1000"  # not told of the stand-in's end
+    file.write_text(yaml.safe_dump(recipe))
+    argv = [sys.executable, "-m", "edge_sim", "nucleus", str(out), "--root", str(root), "--answers", "1"]
+    with subprocess.Popen([*argv, "--wait", "600"], stdout=subprocess.DEVNULL) as command:
+        components: list[psutil.Process] = []
+
+        def running() -> bool:
+            components[:] = psutil.Process(command.pid).children(recursive=True)
+            return [process.uids().real for process in components if process.name() == "sleep"] == [998, 998]
+
+        try:
+            until(running)
+            command.kill()
+            command.wait()
+            until(lambda: not any(map(alive, components)), lambda: f"{[*filter(alive, components)]} run on")
+        finally:
+            command.kill()
+            for process in filter(alive, components):
+                process.kill()
 
 
 def test_a_root_that_no_other_account_reaches_is_told(reached: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
@@ -18,7 +21,9 @@ from edge_sim.offline.nucleus.core import read_folder
 from edge_sim.offline.nucleus.eventstream import Frame
 from edge_sim.offline.nucleus.ipc import Hub, IpcClient, allowed, serving
 from edge_sim.offline.nucleus.recipes import ordered, read_component, resolved
+from edge_sim.offline.nucleus.scripts import Script
 from edge_sim.v2.nucleus import CLASSIC, LITE
+from tests.waiting import until
 
 HEADERS: dict[str, int | str] = {":message-type": 0, ":stream-id": 7, "operation": "aws.greengrass#PublishToTopic"}
 
@@ -290,3 +295,80 @@ def test_a_folder_that_cannot_be_read_is_one_sentence(
         read_folder(tmp_path, CLASSIC, "x86_64")
     assert words in error.value.brief
     assert "\n" not in error.value.brief
+
+
+STUBBORN = "setsid sh -c 'trap \"\" TERM; sleep 1000; sleep 1000' & sleep 1000 & wait"
+"""A script with a child in a session of its own that ignores SIGTERM, and one in the script's."""
+STAND_IN = f"""
+import sys, time
+from pathlib import Path
+from edge_sim.offline.nucleus import scripts
+
+scripts.STOP_LIMIT_S = 0.5
+with open("log", "ab") as log:
+    environment = dict(PATH={os.environ["PATH"]!r})
+    script = scripts.Script({STUBBORN!r}, environment=environment, folder=Path(), log=log, owner=None)
+sys.stdin.read()
+script.end()
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("killed", [True, False])
+def test_nothing_that_a_script_started_outlives_the_stand_in(killed: bool, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STAND_IN],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.PIPE,
+    ) as stand_in:
+        below = psutil.Process(stand_in.pid)
+        started: list[psutil.Process] = []
+
+        def sleeps() -> int:
+            started[:] = below.children(recursive=True)
+            return [process.name() for process in started].count("sleep")
+
+        try:
+            until(lambda: sleeps() == 2)
+            if killed:
+                stand_in.kill()
+            else:
+                stand_in.communicate(timeout=60)
+                assert stand_in.returncode == 0
+            until(lambda: not any(map(alive, started)), lambda: f"{[*filter(alive, started)]} run on")
+        finally:
+            for process in filter(alive, started):
+                process.kill()
+
+
+def alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.process
+def test_a_script_has_its_environment_and_status_and_its_keeper_none_of_it(tmp_path: Path) -> None:
+    """The keeper may be root, and the environment is the component's to say."""
+    text = (
+        'echo "$GREETING"; tr "\\0" "\\n" </proc/$PPID/environ | grep -c GREETING; ls /proc/$$/fd; sleep 1000 & exit 7'
+    )
+    with (tmp_path / "log").open("ab") as log:
+        environment = {"PATH": os.environ["PATH"], "GREETING": "grüß\ngott"}
+        script = Script(text, environment=environment, folder=tmp_path, log=log, owner=None)
+    try:
+        assert script.wait(60) == 7
+    finally:
+        script.end()
+    assert script.poll() == 7
+    assert (tmp_path / "log").read_text().split() == ["grüß", "gott", "0", "0", "1", "2"]
+
+
+@pytest.mark.process
+def test_a_script_that_cannot_be_run_ends_with_127_and_says_why(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("ab") as log:
+        script = Script("true", environment={"PATH": ""}, folder=tmp_path, log=log, owner=None)
+    try:
+        assert script.wait(60) == 127
+    finally:
+        script.end()
+    assert (tmp_path / "log").read_text() == "cannot be run: No such file or directory\n"

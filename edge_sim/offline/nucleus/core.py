@@ -10,8 +10,6 @@ import json
 import os
 import platform
 import secrets as tokens
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -30,11 +28,12 @@ from edge_sim.jsonobject import JsonObject
 from edge_sim.offline.nucleus import layout
 from edge_sim.offline.nucleus.ipc import Hub, IpcClient, serving
 from edge_sim.offline.nucleus.recipes import NucleusComponent, merged, ordered, read_component, resolved
+from edge_sim.offline.nucleus.scripts import Script
 from edge_sim.strictjson import loads
 from edge_sim.v2.nucleus import Nucleus
 
-INSTALL_LIMIT_S, STOP_LIMIT_S = 120.0, 5.0
-"""A lifecycle's default time-out, and how long a component has to stop after SIGTERM (ours)."""
+INSTALL_LIMIT_S = 120.0
+"""A lifecycle's default time-out."""
 SERVED = frozenset({"aws.greengrass.SecretManager", "aws.greengrass.TokenExchangeService"})
 """AWS's components that stand in; the first answers GetSecretValue, the second does nothing."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -55,16 +54,16 @@ class Plan:
 
 @dataclass
 class RunningNucleus:
-    """A stand-in that runs. ``processes`` are the long-running ones by component, ``logs`` what each component says."""
+    """A stand-in that runs. ``scripts`` are the run scripts by component, ``logs`` what each component says."""
 
     hub: Hub
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    scripts: dict[str, Script] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def broken(self) -> list[str]:
         """Return a sentence for each component whose run script has ended."""
-        ended = ((name, process.poll()) for name, process in self.processes.items())
+        ended = ((name, script.poll()) for name, script in self.scripts.items())
         return [f"component {name} ended with status {status}" for name, status in ended if status is not None]
 
 
@@ -226,6 +225,7 @@ class _Started:
         self._groups = groups
         self._component, self._root, self._nucleus, self._values, self._owner = component, root, nucleus, values, owner
         self._token = tokens.token_hex(16)
+        self._scripts: list[Script] = []
         self._log = layout.ensure_directory(root, f"{nucleus.root}/logs") / f"{component.name}.log"
         self._environment = {
             "PATH": f"{Path(sys.executable).parent}:{_PATH}",
@@ -247,49 +247,31 @@ class _Started:
                 self._to_its_end(step)
         core.logs[self._component.name] = self._log
         if "run" in self._component.steps:
-            self._process = self._popen("run")
-            core.processes[self._component.name] = self._process
+            core.scripts[self._component.name] = self._script("run")
 
     def stop(self) -> None:
-        """Run shutdown, and end the run script with everything it started."""
-        process: subprocess.Popen[bytes] | None = getattr(self, "_process", None)
+        """Run shutdown, and end every script with all that it has started."""
         with contextlib.suppress(InvalidDefinitionError):
             if "shutdown" in self._component.steps:
                 self._to_its_end("shutdown")
-        if process is None:
-            return
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_LIMIT_S)
-                return
+        for script in reversed(self._scripts):
+            script.end()
 
     def _to_its_end(self, step: str) -> None:
-        process = self._popen(step)
-        try:
-            status = process.wait(INSTALL_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            status = None
+        status = self._script(step).wait(INSTALL_LIMIT_S)
         if status != 0:
             why = "did not end" if status is None else f"ended with status {status}"
             raise InvalidDefinitionError(f"component {self._component.name}: its {step} script {why}")
 
-    def _popen(self, step: str) -> subprocess.Popen[bytes]:
-        script = resolved(self._component.steps[step], self._values, self._component, self._nucleus)
-        root = os.geteuid() == 0
+    def _script(self, step: str) -> Script:
         with self._log.open("ab") as log:
-            return subprocess.Popen(
-                ["sh", "-c", script],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                cwd=inside(self._root, self._nucleus.work(self._component.name)),
-                user=self._owner.uid if root else None,
-                group=self._owner.gid if root else None,
-                extra_groups=self._groups if root else None,
-                start_new_session=True,
+            script = Script(
+                resolved(self._component.steps[step], self._values, self._component, self._nucleus),
+                environment=self._environment,
+                folder=inside(self._root, self._nucleus.work(self._component.name)),
+                log=log,
+                owner=self._owner if os.geteuid() == 0 else None,
+                groups=self._groups,
             )
+        self._scripts.append(script)
+        return script
