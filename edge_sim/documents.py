@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
-from edge_sim.errors import InvalidDefinitionError, Position, UsageError
+from edge_sim.errors import InvalidDefinitionError, Position, UsageError, file_error
 
 if TYPE_CHECKING:
     import yaml
@@ -103,7 +103,7 @@ def _start(path: Path, size: int) -> bytes:
         with nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb") as file:
             return file.read(size)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+        raise file_error(f"{path}: cannot be read: {error.strerror}", error) from error
 
 
 @dataclass(frozen=True, kw_only=True)

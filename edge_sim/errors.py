@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a file cannot grow: the disk is full, a quota used up, a limit (``ulimit -f``) reached."""
+MACHINE = (*NO_ROOM, errno.EROFS, errno.EMFILE, errno.ENFILE)
+"""What it says when the machine is at fault, not the file that was named: also a file system that is read-only, and no
+descriptor left."""
 
 INSTALL = "in edge-sim's checkout, python3 -m pip install '.[sim]' (with its wheel, 'FILE.whl[sim]')"
 """How the packages come that a board does not need. No index has a package of this name that is ours."""
@@ -107,6 +110,12 @@ class UnsupportedEnvironmentError(EdgeSimError):
     """This machine cannot do what was asked (no broker, a port in use, no namespaces)."""
 
     exit_status = 6
+
+
+def file_error(brief: str, error: OSError, *, hint: str | None = None) -> EdgeSimError:
+    """Return the error for a file that cannot be used: UsageError, or UnsupportedEnvironmentError (``MACHINE``)."""
+    kind = UnsupportedEnvironmentError if error.errno in MACHINE else UsageError
+    return kind(brief, hint=hint)
 
 
 def assert_never(value: NoReturn) -> NoReturn:

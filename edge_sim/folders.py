@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edge_sim.errors import UsageError
+from edge_sim.errors import UsageError, file_error
 
 
 def below(folder: Path) -> list[Path]:
@@ -72,7 +72,7 @@ def write_file(file: Path, content: str | bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             draft.unlink()
-        raise UsageError(f"{file}: cannot be written: {error.strerror}") from error
+        raise file_error(f"{file}: cannot be written: {error.strerror}", error) from error
 
 
 @contextlib.contextmanager

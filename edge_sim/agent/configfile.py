@@ -20,7 +20,7 @@ from edge_sim.agent.config import (
 from edge_sim.agent.rooted import file_bytes
 from edge_sim.agent.tls import ALPN_MQTT
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.errors import UsageError
+from edge_sim.errors import UsageError, file_error
 from edge_sim.jobs.requests import MAX_TIMEOUT_MINUTES
 from edge_sim.jobs.topics import is_thing_name
 
@@ -57,7 +57,7 @@ def read_config(path: Path, root: Path = Path("/")) -> AgentConfig:
         text = file_bytes(path, MAX_BYTES + 1).removeprefix(codecs.BOM_UTF8)
         members = strictjson.members(text, max_bytes=MAX_BYTES)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+        raise file_error(f"{path}: cannot be read: {error.strerror}", error) from error
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
     if "coreThing" in members:

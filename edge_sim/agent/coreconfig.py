@@ -16,7 +16,7 @@ from typing import Any
 
 from edge_sim import strictjson
 from edge_sim.agent.rooted import file_bytes, inside
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import MACHINE, InvalidDefinitionError
 from edge_sim.greengrass.tree import Tree
 
 MAX_BYTES = 1024 * 1024
@@ -44,6 +44,8 @@ def read(root: Path, greengrass_root: str) -> CoreConfig:
     except FileNotFoundError:
         return CoreConfig()
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in MACHINE:
+            raise
         raise InvalidDefinitionError(f"Failed to parse {path}.", details=str(error)) from error
     core, runtime = _at(document, "coreThing"), _at(document, "runtime")
     return CoreConfig(

@@ -18,6 +18,7 @@ from edge_sim.agent import durable
 from edge_sim.agent.http import CHUNK, HttpClient, HttpResponse
 from edge_sim.agent.http_error import HttpError, shown
 from edge_sim.agent.patience import Patience
+from edge_sim.errors import NO_ROOM
 
 MAX_ETAG = 200
 FORBIDDEN, CHANGED, BEYOND = 403, 412, 416
@@ -242,4 +243,5 @@ def _strong(etag: str) -> str | None:
 
 
 def _unwritable(path: Path, error: OSError) -> HttpError:
-    return HttpError(f"{path}: cannot be written: {error.strerror}", hint="free some space and try again")
+    hint = "Free some space and try again." if error.errno in NO_ROOM else None
+    return HttpError(f"{path}: cannot be written: {error.strerror}", hint=hint, machine=True)

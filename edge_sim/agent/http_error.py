@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from edge_sim.agent.tls import distrust
-from edge_sim.errors import EdgeSimError
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.printing import printable
 
 
 class HttpError(EdgeSimError):
     """An exchange failed. ``status`` is the HTTP status, if there was one; ``retryable``: may go away by itself.
 
-    ``retry_after_s``: how long the server wants to be left alone.
+    ``retry_after_s``: how long the server wants to be left alone. ``machine``: this machine is at fault, a full disk.
     """
 
     exit_status = 3
@@ -30,11 +30,15 @@ class HttpError(EdgeSimError):
         retryable: bool = False,
         hint: str | None = None,
         retry_after_s: float = 0.0,
+        machine: bool = False,
     ) -> None:
         super().__init__(brief, hint=hint)
         self.status = status
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.machine = machine
+        if machine:
+            self.exit_status = UnsupportedEnvironmentError.exit_status
 
 
 class UnreachableError(HttpError):

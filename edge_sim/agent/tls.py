@@ -8,7 +8,7 @@ import stat
 import time
 from pathlib import Path
 
-from edge_sim.errors import UsageError
+from edge_sim.errors import UsageError, file_error
 
 ALPN_MQTT = "x-amzn-mqtt-ca"
 """What AWS IoT wants to be asked for on port 443 (IoT developer guide, "Device communication protocols")."""
@@ -30,7 +30,7 @@ def context(
         tls = ssl.create_default_context(cafile=cafile)
     except OSError as error:
         why = _reason(error) if isinstance(error, ssl.SSLError) else error.strerror
-        raise UsageError(f"{cafile}: cannot be read as CA certificates ({why})") from error
+        raise file_error(f"{cafile}: cannot be read as CA certificates ({why})", error) from error
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate is not None and key is not None:
         _show(tls, certificate, key)
@@ -52,7 +52,7 @@ def _show(tls: ssl.SSLContext, certificate: str, key: str) -> None:
             why = "is encrypted, and the agent cannot ask for its passphrase"
         raise UsageError(f"{certificate}, {key}: the private key {why}") from error
     except OSError as error:
-        raise UsageError(f"{error.filename or certificate}: cannot be read: {error.strerror}") from error
+        raise file_error(f"{error.filename or certificate}: cannot be read: {error.strerror}", error) from error
 
 
 def _check_file(path: str) -> int:

@@ -16,7 +16,7 @@ import click
 
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import GREENGRASS_ROOT, ROOT_HERE, PathType
-from edge_sim.errors import UsageError
+from edge_sim.errors import UsageError, file_error
 
 if TYPE_CHECKING:
     from edge_sim.agent.deployment.state import State
@@ -161,7 +161,7 @@ def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Gr
     try:
         document = members(file_bytes(path, MAX_DOCUMENT_BYTES + 1), max_bytes=MAX_DOCUMENT_BYTES)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}", hint="Deploy a group first.") from error
+        raise file_error(f"{path}: cannot be read: {error.strerror}", error, hint="Deploy a group first.") from error
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
     group = groupfile.decode(document)

@@ -6,11 +6,11 @@ import errno
 
 import click
 
-from edge_sim.errors import INSTALL, NO_ROOM, EdgeSimError, UnsupportedEnvironmentError, UsageError
+from edge_sim.errors import INSTALL, MACHINE, EdgeSimError, UnsupportedEnvironmentError, UsageError
 
-_MACHINE = (*NO_ROOM, errno.EROFS, errno.EMFILE, errno.ENFILE)
 _NAMES = (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP)
-"""What the system says when the machine, or a name that was given, is at fault and not this program."""
+"""What the system says when a name that was given is at fault, and not this program."""
+_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _LONG = 300
 _HOSTS_ALONE = "run.py"
 """A command that no board has: where its file is missing, so are most others, and that is no bug."""
@@ -24,7 +24,7 @@ def fault(error: Exception) -> EdgeSimError | None:
         return UsageError(error.format_message())
     if isinstance(error, ModuleNotFoundError):
         return _missing(error)
-    if isinstance(error, OSError) and error.errno in (*_MACHINE, *_NAMES):
+    if isinstance(error, OSError) and error.errno in (*MACHINE, *_NAMES):
         return _explained(error)
     return None
 
@@ -50,4 +50,6 @@ def _explained(error: OSError) -> EdgeSimError:
     text = f"{what if len(what) < _LONG else what[:_LONG] + '…'}: {error.strerror}"
     if error.errno in _NAMES:
         return UsageError(text)
-    return UnsupportedEnvironmentError(text, hint="Set TMPDIR to choose where a run creates its files.")
+    descriptors = error.errno in _DESCRIPTORS
+    hint = "Raise the limit: ulimit -n." if descriptors else "Set TMPDIR to choose where a run creates its files."
+    return UnsupportedEnvironmentError(text, hint=hint)

@@ -15,7 +15,7 @@ from edge_sim.cli.group_options import PROFILES, template_choice
 from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.output import print_notes, say
 from edge_sim.cli.report import ReportCommand
-from edge_sim.errors import UsageError
+from edge_sim.errors import UsageError, file_error
 from edge_sim.folders import write_file
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _write(result: Initial, folder: Path) -> None:
             try:
                 folder.mkdir()
             except OSError as error:
-                raise UsageError(f"{folder}: cannot be created: {error.strerror}") from error
+                raise file_error(f"{folder}: cannot be created: {error.strerror}", error) from error
             undo.callback(folder.rmdir)
         for file, text in result.files.items():
             write_file(file, text)

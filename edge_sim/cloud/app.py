@@ -24,7 +24,7 @@ from edge_sim.cloud.downloads import Downloads, error_answer
 from edge_sim.cloud.hosts import is_local
 from edge_sim.cloud.http_body import read_json
 from edge_sim.cloud.protocol import ApiError, Service
-from edge_sim.errors import NO_ROOM
+from edge_sim.errors import MACHINE
 
 _log = logging.getLogger(__name__)
 _SCOPE = re.compile(r"Credential=[^/,\s]{1,128}/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request", re.ASCII)
@@ -74,7 +74,7 @@ class App:
         except sqlite3.OperationalError as error:
             return error_answer(ApiError("InternalFailure", f"edge-sim cannot write its state: {error}.", 507))
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
+            if isinstance(error, OSError) and error.errno in MACHINE:
                 return error_answer(ApiError("InternalFailure", f"edge-sim cannot write: {error.strerror}.", 507))
             if isinstance(error, PermissionError):  # a source, or code, that this user may not read
                 return error_answer(ApiError("InvalidRequest", f"{error.filename}: {error.strerror}", 400))

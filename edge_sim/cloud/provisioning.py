@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edge_sim.cloud.iot.gate import DEVICE_POLICY, device_policy
-from edge_sim.errors import UsageError
+from edge_sim.errors import UsageError, file_error
 from edge_sim.greengrass.tree import BELOW
 
 KEEP_ALIVE_S = 600
@@ -52,7 +52,7 @@ def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> Provi
         for path in (folder, certs, config.parent):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: {error.strerror}") from error
+        raise file_error(f"{folder}: {error.strerror}", error) from error
     arn = iot.create_thing(thingName=thing)["thingArn"]
     _ensure_policy(iot)
     certificate = iot.create_keys_and_certificate(setAsActive=True)
@@ -77,7 +77,7 @@ def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> Provi
                 file.write(text)
     except OSError as error:
         _withdraw(iot, thing, certificate)
-        raise UsageError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
+        raise file_error(f"{error.filename or folder}: cannot be written: {error.strerror}", error) from error
     return paths
 
 

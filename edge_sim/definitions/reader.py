@@ -29,7 +29,7 @@ from edge_sim.definitions.jsontext import read_json
 from edge_sim.definitions.tree import Array, Note, Object, TextFile
 from edge_sim.definitions.yamltext import read_yaml
 from edge_sim.documents import STDIN, read_text, unusable
-from edge_sim.errors import InvalidDefinitionError, Position, UsageError
+from edge_sim.errors import InvalidDefinitionError, Position, UsageError, file_error
 
 MAX_FILES = 200
 MAX_SWITCHES = 50
@@ -161,7 +161,7 @@ def _files(path: Path) -> list[Path]:
     try:
         files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES and file.is_file())
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+        raise file_error(f"{path}: cannot be read: {error.strerror}", error) from error
     if len(files) > MAX_FILES:
         raise UsageError(f"{path}: holds more than {MAX_FILES} JSON and YAML files; name the definitions")
     return files

@@ -11,7 +11,7 @@ from typing import Any
 from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.agent.host import Host, LinuxHost
 from edge_sim.agent.http_error import HttpError
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import MACHINE, InvalidDefinitionError
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
@@ -105,6 +105,8 @@ class _Local:
         try:
             source = archive.path.open("rb")
         except OSError as error:
+            if error.errno in MACHINE:
+                raise
             raise HttpError(f"{archive.path}: cannot be read: {error.strerror}") from error
         with source, destination.open("wb") as copy:
             shutil.copyfileobj(source, copy)

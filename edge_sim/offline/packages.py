@@ -16,7 +16,7 @@ from edge_sim.arns import arn
 from edge_sim.cloud.packages import Format, archive_format, packed
 from edge_sim.definitions.definition import Definition
 from edge_sim.digests import sha256
-from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.errors import InvalidDefinitionError, file_error
 from edge_sim.greengrass.functions import FunctionCode, is_system_function
 from edge_sim.greengrass.group import Artifact, Group, artifact_id
 from edge_sim.greengrass.plan import Content
@@ -126,7 +126,7 @@ def _archive(owner: PackageOwner, package: PackageSource, stack: ExitStack) -> A
             digest = sha256(file)
             return Archive(owner=str(owner), path=path, file_name=name, sha256=digest, size=file.tell())
     except OSError as error:
-        raise UsageError(f"{owner}: {path}: cannot be read: {error.strerror}") from error
+        raise file_error(f"{owner}: {path}: cannot be read: {error.strerror}", error) from error
 
 
 def _contents(owner: PackageOwner, archive: Archive, limits: Limits) -> tuple[Content, ...]:

@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 
 from edge_sim.agent.rooted import ACL
 from edge_sim.digests import sha256
-from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.errors import InvalidDefinitionError, UsageError, file_error
 from edge_sim.facts import Node, NodeType
 from edge_sim.greengrass.tree import BELOW, Tree
 from edge_sim.offline.listing import Listing, some_acl
@@ -56,7 +56,7 @@ def of_file(path: Path, greengrass_root: str) -> Listing:
         with path.open("rb") as file:
             return _listing(file, str(path), greengrass_root)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+        raise file_error(f"{path}: cannot be read: {error.strerror}", error) from error
 
 
 def of_image(name: str, greengrass_root: str) -> Listing:

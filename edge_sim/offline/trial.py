@@ -17,7 +17,7 @@ from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import NO_CHOICE
 from edge_sim.definitions.standins import WHERE
 from edge_sim.documents import unusable
-from edge_sim.errors import UsageError
+from edge_sim.errors import UsageError, file_error
 from edge_sim.greengrass import parse
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import Function, lambda_name
@@ -202,7 +202,7 @@ def _handler(function: Function, folder: Path, text: str) -> str:
     try:
         known = starter.handlers(folder, function)
     except OSError as error:
-        raise UsageError(f"--code {text}: cannot be read: {error.strerror}") from error
+        raise file_error(f"--code {text}: cannot be read: {error.strerror}", error) from error
     if len(known) != 1:
         why = (
             f"several functions may be its handler: {', '.join(known)}" if known else "no Python file defines a handler"

@@ -160,6 +160,8 @@ class BoardRun:
             doubt = None if live.real else self._undecided(why)
             if doubt:
                 self._not_proven([f"deployment: {doubt}"])
+            elif advice["cause"] == "environment":
+                self._not_proven([f"deployment: {why}" + (f". {advice['hint']}" if advice["hint"] else "")])
             elif live.board.proves.mounts:
                 hint, log = advice["hint"], self._log(why)
                 self._problem("definition", "deployment", why, hint=hint, log=log, about=words(why))

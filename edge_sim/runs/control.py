@@ -6,6 +6,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 
@@ -25,7 +26,8 @@ def put(url: str, content: bytes, *, name: str, cafile: str | None, secret: str 
     try:
         urllib.request.build_opener(*handlers).open(request, timeout=60).close()
     except urllib.error.HTTPError as error:
-        raise InvalidDefinitionError(_message(error)) from error
+        full = error.code == HTTPStatus.INSUFFICIENT_STORAGE
+        raise (UnsupportedEnvironmentError if full else InvalidDefinitionError)(_message(error)) from error
     except OSError as error:
         raise UnsupportedEnvironmentError(f"{name} does not answer: {error}") from error
 

@@ -100,7 +100,7 @@ def test_a_tmpfs_that_grows_until_it_fits(archive: Path, tmp_path: Path, what: s
         failures = 0
         while (failed := unpacking(archive, disk / "model")) is not None:
             assert failed.code == "NO_SPACE"
-            assert "free some space" in str(failed.hint)
+            assert "Free some space" in str(failed.hint)
             failures += 1
             assert failures < 60
             remount(disk, f"{what}={start + failures * step}")

@@ -16,7 +16,7 @@ from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
 from edge_sim.agent.events import LogFile, Progress
 from edge_sim.agent.http import HttpClient
-from edge_sim.agent.http_error import UnreachableError
+from edge_sim.agent.http_error import HttpError, UnreachableError
 from edge_sim.agent.patience import MESSAGE, Patience
 from edge_sim.errors import InvalidDefinitionError
 
@@ -104,6 +104,11 @@ def test_the_hint_and_what_could_not_be_proven_go_along(tmp_path: Path) -> None:
     package.carry_out(MESSAGE_BODY)
     told = {"DeploymentStatus": "Failure", "ErrorMessage": "it holds a link", "Cause": "package"}
     assert package.statuses == [told], "the definition is not at fault"
+    full = Told(tmp_path, raising(HttpError("/x: cannot be written: No space left on device", machine=True)))
+    full.carry_out(MESSAGE_BODY)
+    own = Told(tmp_path, raising(OSError(28, "No space left on device", "/x")))
+    own.carry_out(MESSAGE_BODY)
+    assert [full.events[-1]["cause"], own.statuses[-1]["Cause"]] == ["environment"] * 2
     stands = Told(tmp_path, lambda *_: ("owner of /x",))
     stands.carry_out(MESSAGE_BODY)
     assert stands.statuses == [{"DeploymentStatus": "Success", "NotProven": ["owner of /x"]}]

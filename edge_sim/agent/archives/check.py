@@ -13,7 +13,7 @@ from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.archives.fill import Nowhere, fill
 from edge_sim.agent.archives.reading import Kind, Reading
 from edge_sim.documents import unusable
-from edge_sim.errors import UsageError
+from edge_sim.errors import UsageError, file_error
 from edge_sim.greengrass.plan import Content, is_hollow
 from edge_sim.limits import Limits
 
@@ -83,7 +83,7 @@ def check(path: Path, *, limits: Limits, file_name: str | None = None) -> Archiv
             except ArchiveError as error:
                 faults.last(error)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+        raise file_error(f"{path}: cannot be read: {error.strerror}", error) from error
     return ArchiveVerdict(
         kind=reading.kind if reading else None,
         sha256=digest,

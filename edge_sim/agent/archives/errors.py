@@ -89,7 +89,7 @@ class UnpackError(UnsupportedEnvironmentError):
     def __init__(self, file_name: str, error: OSError) -> None:
         number = error.errno or 0
         self.code = "NO_SPACE" if number == errno.ENOSPC else errno.errorcode.get(number, "OSERROR")
-        hint = "free some space and deploy again" if number in NO_ROOM else None
+        hint = "Free some space and deploy again." if number in NO_ROOM else None
         super().__init__(f"{escaped(file_name)}: cannot be unpacked: {error.strerror} ({self.code})", hint=hint)
 
 

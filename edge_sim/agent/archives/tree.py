@@ -15,6 +15,7 @@ from edge_sim.agent import linux
 from edge_sim.agent.archives.errors import ArchiveError, escaped
 from edge_sim.agent.archives.names import Parts
 from edge_sim.agent.archives.stream import CHUNK, Chunk
+from edge_sim.errors import MACHINE
 from edge_sim.greengrass.plan import Modes
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -115,6 +116,8 @@ def open_directory(path: Path) -> int:
         try:
             child = os.open(part, _DIRECTORY, dir_fd=descriptor)
         except OSError as error:
+            if error.errno in MACHINE:
+                raise
             why = error.strerror or "cannot be opened"
             raise ArchiveError(
                 "DESTINATION", f"{path}: cannot unpack to this directory: {why} at {part}", hint=None

@@ -17,7 +17,7 @@ from edge_sim import strictjson
 from edge_sim.agent.events import Emit, LogFile, Progress
 from edge_sim.agent.http import HttpClient
 from edge_sim.agent.http_error import UnreachableError
-from edge_sim.errors import EdgeSimError, InvalidDefinitionError, InvalidPackageError
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, InvalidPackageError, UnsupportedEnvironmentError
 from edge_sim.greengrass.deployment import Status
 
 Deploy = Callable[[Mapping[str, Any], HttpClient, Progress], Sequence[str]]
@@ -36,17 +36,20 @@ MAX_TEXT = 2000
 """Characters of an error text that goes to the cloud (ours)."""
 MAX_NOT_PROVEN = 100
 
+Cause = Literal["package", "environment"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentOutcome:
     """How a deployment ended: with an ``error`` (and a ``hint`` what to do), or well, with what is ``not_proven``.
 
-    ``cause`` is ``package`` where the content of a package is at fault, of which a definition says nothing.
+    ``cause`` is ``package`` where the content of a package is at fault, of which a definition says nothing, and
+    ``environment`` where it is this board: a full disk, no right to set owners.
     """
 
     error: str | None = None
     hint: str | None = None
-    cause: Literal["package"] | None = None
+    cause: Cause | None = None
     not_proven: tuple[str, ...] = ()
 
     @property
@@ -127,14 +130,13 @@ class Deployments:
         except UnreachableError:
             raise
         except EdgeSimError as problem:
-            return DeploymentOutcome(error=problem.brief, hint=problem.hint)
+            return DeploymentOutcome(error=problem.brief, hint=problem.hint, cause=_cause(problem))
         try:
             return DeploymentOutcome(not_proven=tuple(self._deploy(document, self._http, progress)))
         except EdgeSimError as problem:
-            cause: Literal["package"] | None = "package" if isinstance(problem, InvalidPackageError) else None
-            return DeploymentOutcome(error=problem.brief, hint=problem.hint, cause=cause)
+            return DeploymentOutcome(error=problem.brief, hint=problem.hint, cause=_cause(problem))
         except OSError as problem:
-            return DeploymentOutcome(error=f"the deployment cannot be put in place: {problem}")
+            return DeploymentOutcome(error=f"the deployment cannot be put in place: {problem}", cause="environment")
 
     def _progress(self, id_: str) -> Progress:
         """Return what passes on a deployment's steps as events: some of them, no step twice, none on a quick board."""
@@ -155,6 +157,12 @@ class Deployments:
 
     def _report(self, url: str, outcome: DeploymentOutcome) -> None:
         self._http.message("PUT", url, json.dumps(outcome.as_status()).encode(), most=MAX_ANSWER_BYTES)
+
+
+def _cause(problem: EdgeSimError) -> Cause | None:
+    if isinstance(problem, InvalidPackageError):
+        return "package"
+    return "environment" if problem.exit_status == UnsupportedEnvironmentError.exit_status else None
 
 
 def _decoded(answer: bytes) -> dict[str, Any]:

@@ -91,7 +91,9 @@ def install(
             )
     except HttpError as error:
         brief = f"{_wrapped(package)} error while downloading: {error.brief}"
-        raise HttpError(brief, status=error.status, retryable=error.retryable, hint=error.hint) from error
+        raise HttpError(
+            brief, status=error.status, retryable=error.retryable, machine=error.machine, hint=error.hint
+        ) from error
     except ArchiveError as error:
         raise ArchiveError(
             error.code, f"{_wrapped(package)} {_unpacking(package, error)}", member=error.member, hint=error.hint

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from edge_sim.agent import durable
 from edge_sim.agent.rooted import inside
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.folders import while_in_use
 from edge_sim.greengrass.functions import Function, FunctionCode
@@ -38,7 +38,10 @@ def runtime_directory(facts: HostFacts) -> str:
 
 
 def install_runtime(root: Path, facts: HostFacts) -> None:
-    """Lay the runtime's files on the board, those that are not there as they should be. Raises EdgeSimError."""
+    """Lay the runtime's files on the board, those that are not there as they should be.
+
+    Raises UnsupportedEnvironmentError.
+    """
     top = inside(root, f"{runtime_directory(facts)}/python")
     try:
         for source in sorted(_SDK.rglob("*.py")):
@@ -52,7 +55,7 @@ def install_runtime(root: Path, facts: HostFacts) -> None:
             durable.write(path, content, mode=0o644)
             path.chmod(0o644)
     except OSError as error:
-        raise EdgeSimError(
+        raise UnsupportedEnvironmentError(
             f"{error.filename or top}: the runtime cannot be installed there: {error.strerror}"
         ) from error
 

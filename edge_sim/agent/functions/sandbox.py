@@ -27,7 +27,7 @@ from typing import Any
 
 from edge_sim.agent import linux
 from edge_sim.agent.functions import view
-from edge_sim.errors import EdgeSimError
+from edge_sim.errors import NO_ROOM, EdgeSimError
 from edge_sim.greengrass.process import Mount
 
 FAILED = 120
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def _failed(error: Exception) -> int:
-    _say({"sandbox": str(error), "forbidden": getattr(error, "errno", None) == errno.EPERM})
+    _say({"sandbox": str(error), "forbidden": getattr(error, "errno", None) in (errno.EPERM, *NO_ROOM)})
     return FAILED
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from edge_sim.agent import durable
 from edge_sim.agent.rooted import inside
-from edge_sim.errors import EdgeSimError
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.greengrass import shadow
 from edge_sim.greengrass.tree import Tree
 from edge_sim.jobs.topics import is_thing_name
@@ -82,7 +82,8 @@ class Shadows:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             durable.write(self._path(thing), _encode(document))
         except OSError as error:
-            raise EdgeSimError(f"{self._path(thing)}: the local shadow cannot be written: {error.strerror}") from error
+            text = f"{self._path(thing)}: the local shadow cannot be written: {error.strerror}"
+            raise UnsupportedEnvironmentError(text) from error
 
 
 def _encode(value: object) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge_sim.agent.events import LOG_SPACE
 from edge_sim.agent.rooted import inside
-from edge_sim.errors import EdgeSimError
+from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function, log_name
 from edge_sim.greengrass.tree import Tree
@@ -27,12 +27,13 @@ class UserLog:
         self._lock = threading.Lock()
 
     def open(self) -> None:
-        """Make the file. Raises EdgeSimError when that is impossible, so that it is known before a call."""
+        """Make the file. Raises UnsupportedEnvironmentError where that is impossible, which is known before a call."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.write(b"")
         except OSError as error:
-            raise EdgeSimError(f"{self._path}: the function's log cannot be opened: {error.strerror}") from error
+            text = f"{self._path}: the function's log cannot be opened: {error.strerror}"
+            raise UnsupportedEnvironmentError(text) from error
 
     def write(self, text: bytes) -> None:
         """Append ``text``, into a new file when this one has its ``space`` in bytes and ends with a whole line.

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from edge_sim.cloud.brokers.mosquitto import Mosquitto
 from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS
-from edge_sim.errors import INSTALL, UnsupportedEnvironmentError, UsageError
+from edge_sim.errors import INSTALL, UnsupportedEnvironmentError, UsageError, file_error
 from edge_sim.process import daemon
 
 Kind = Literal["external", "mosquitto", "embedded"]
@@ -182,7 +182,7 @@ def tls_context(url: str, cafile: Path | None) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=str(cafile) if cafile else None)
     except OSError as error:
-        raise UsageError(f"--broker-cafile {cafile}: cannot be read as CA certificates: {error}") from error
+        raise file_error(f"--broker-cafile {cafile}: cannot be read as CA certificates: {error}", error) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

@@ -24,9 +24,11 @@ from edge_sim.cloud.greengrass.clock import timestamp
 from edge_sim.cloud.greengrass.cores import CURRENT, DESIRED
 from edge_sim.cloud.greengrass.definitions import Definitions
 from edge_sim.cloud.greengrass.kinds import GROUP
+from edge_sim.cloud.greengrass.reports import checked_report
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Document, Store
-from edge_sim.greengrass.deployment import ENDED, RUNNING, Status
+from edge_sim.errors import MACHINE
+from edge_sim.greengrass.deployment import RUNNING
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +41,6 @@ URL_LIFE_S = 3600
 CLOSE_LIMIT_S = 5.0
 _TYPES = ("NewDeployment", "Redeployment", "ResetDeployment", "ForceResetDeployment")
 _RESETS = _TYPES[2:]
-_REPORTS: tuple[Status, ...] = ("InProgress", *ENDED)
 _NO_CORE = "You need a Greengrass Core in this Group before you can deploy."
 
 
@@ -180,7 +181,7 @@ class Deployments:
 
     def report(self, deployment_id: str, body: Mapping[str, object]) -> None:
         """Take the core's word on a deployment (the PUT to StatusUrl); the same word twice is fine."""
-        news = _checked(body)
+        news = checked_report(body)
         with self._store.transaction():
             deployment = self._store.get("deployments", deployment_id)
             if deployment is None:
@@ -284,12 +285,15 @@ class Deployments:
             if deployment is not None:
                 self._finish(deployment, self._build_outcome(deployment))
         except BuildError as error:
-            self._fail(deployment_id, error.message, error.details, error.hint)
+            self._fail(deployment_id, error.message, ErrorDetails=error.details, Hint=error.hint)
         except sqlite3.Error:
             raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in MACHINE:
+                text = f"The deployment could not be built on this machine: {error.strerror}."
+                return self._fail(deployment_id, text, Cause="environment")
             _log.exception("deployment %s could not be built", deployment_id)
-            self._fail(deployment_id, "The deployment could not be built because of an error in edge-sim.", [])
+            self._fail(deployment_id, "The deployment could not be built because of an error in edge-sim.")
 
     def _build_outcome(self, deployment: Document) -> DeploymentContent:
         version = self._group_version(deployment["GroupId"], deployment["GroupVersionId"])
@@ -314,10 +318,11 @@ class Deployments:
         if desired is not None:
             self._announce(thing, desired)
 
-    def _fail(self, deployment_id: str, message: str, details: list[dict[str, str]], hint: str | None = None) -> None:
+    def _fail(self, deployment_id: str, message: str, **more: object) -> None:
+        """End a deployment. ``more``: ErrorDetails, and the members Hint and Cause, which AWS does not have."""
         deployment = self._store.get("deployments", deployment_id)
         if deployment is not None:
-            news = {"DeploymentStatus": "Failure", "ErrorMessage": message, "ErrorDetails": details, "Hint": hint}
+            news = {"DeploymentStatus": "Failure", "ErrorMessage": message, "ErrorDetails": [], **more}
             self._store.put("deployments", deployment_id, {**deployment, **news, "UpdatedAt": timestamp()})
 
 
@@ -330,21 +335,3 @@ def _missing_core() -> ApiError:
 def _missing_parameter(name: str) -> ApiError:
     text = f"Your request is missing the following required parameter(s): {{{name}}}."
     return ApiError("InvalidInputException", text)
-
-
-def _checked(body: Mapping[str, Any]) -> dict[str, object]:
-    """Return a status report; raises ApiError when it is none."""
-    if body.get("DeploymentStatus") not in _REPORTS:
-        raise ApiError("BadRequestException", f"DeploymentStatus must be one of {', '.join(_REPORTS)}.")
-    details, unproven = body.get("ErrorDetails", []), body.get("NotProven", [])
-    keys = {"DetailedErrorCode", "DetailedErrorMessage"}
-    fine = isinstance(details, list) and all(isinstance(item, dict) and item.keys() <= keys for item in details)
-    texts = [text for item in details for text in item.values()] if fine else [None]
-    texts += unproven if isinstance(unproven, list) else [None]
-    texts += [body.get(key, "") for key in ("ErrorMessage", "Hint", "Cause")]
-    if not all(isinstance(text, str) for text in texts):
-        raise ApiError("BadRequestException", "ErrorMessage, ErrorDetails, Hint, Cause or NotProven has a wrong type.")
-    unknown = body.keys() - {"DeploymentStatus", "ErrorMessage", "ErrorDetails", "Hint", "Cause", "NotProven"}
-    if unknown:
-        raise ApiError("BadRequestException", f"Unknown keys: {', '.join(sorted(unknown))}.")
-    return {key: value for key, value in body.items() if value is not None}

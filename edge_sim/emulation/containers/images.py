@@ -29,7 +29,7 @@ from edge_sim.arch import ARCHITECTURES
 from edge_sim.digests import sha256
 from edge_sim.emulation.containers import advice, engine, init
 from edge_sim.emulation.containers.bases import NEWEST_FILE, OLDER, SUITE, Base, Progress, cached, digest
-from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.errors import MACHINE, UnsupportedEnvironmentError, UsageError, file_error
 
 BUILD_LIMIT_S = 1200.0
 """For one image. On a base of ours it takes seconds; apt under QEMU takes minutes."""
@@ -156,7 +156,7 @@ def _image(architecture: str, file: Path | None, bundle: bytes | None) -> _Image
     try:
         base = Base(architecture=architecture, path=file, content=digest(file)) if file else cached(architecture, suite)
     except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+        raise file_error(f"{file}: cannot be read: {error.strerror}", error) from error
     return _Image(architecture=architecture, content=context(architecture, bundle), base=base, given=file is not None)
 
 
@@ -276,6 +276,8 @@ def _plain(path: Path) -> Iterator[Path]:
                 while block := compressed.read(1 << 20):
                     plain.write(block)
         except (OSError, EOFError, lzma.LZMAError) as error:
+            if getattr(error, "errno", None) in MACHINE:
+                raise
             raise UsageError(f"{path}: cannot be unpacked: {error}") from error
         plain.flush()
         yield Path(plain.name)
@@ -288,6 +290,8 @@ def _check_machine(path: Path, architecture: str) -> None:
         with tarfile.open(path) as tar:
             machine = next((machine for member in tar if (machine := _machine(tar, member)) is not None), None)
     except (OSError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
+        if getattr(error, "errno", None) in MACHINE:
+            raise
         raise UsageError(f"{path}: not a root file system: {error}") from error
     if machine != row.elf_machine:
         what = "holds no program" if machine is None else f"is for another processor (ELF machine {machine})"

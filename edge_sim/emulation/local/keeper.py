@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,9 @@ class Keeper:
                 self._give_ids()
             elif event == "board":
                 self._first = int(message["pid"])
-                self.pidfd = os.pidfd_open(self._first)
-            elif event == "ready":
+                with suppress(ProcessLookupError):  # it has ended already, and the next message says why
+                    self.pidfd = os.pidfd_open(self._first)
+            elif event == "ready" and self.pidfd is not None:
                 return message
             elif event == "unusable":
                 raise UnsupportedEnvironmentError(message["error"], hint=message["hint"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_sim.errors import UsageError
+from edge_sim.errors import UsageError, file_error
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be created: {error.strerror}") from error
+        raise file_error(f"{folder}: cannot be created: {error.strerror}", error) from error
     try:
         yield draft
         draft.replace(folder)

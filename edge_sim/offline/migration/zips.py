@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge_sim import folders
 from edge_sim.agent.archives.check import check
-from edge_sim.errors import EdgeSimError, InvalidPackageError
+from edge_sim.errors import MACHINE, EdgeSimError, InvalidPackageError
 from edge_sim.limits import Limits
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -37,6 +37,8 @@ def write_zip(target: Path, parts: Mapping[str, Path], limits: Limits) -> None:
         verdict = check(target, limits=limits)
     except (OSError, EdgeSimError, ValueError, zipfile.LargeZipFile) as error:
         target.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in MACHINE:
+            raise
         raise InvalidPackageError(f"{target.name}: cannot be written: {error}") from error
     if verdict.faults:
         target.unlink()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.agent.rooted import inside
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import MACHINE, InvalidDefinitionError
 from edge_sim.offline.nucleus.recipes import ComponentArtifact, NucleusComponent
 from edge_sim.v2.nucleus import MODES, Nucleus
 
@@ -83,6 +83,8 @@ def _unpack(
                 with archive.open(entry) as content, target.open("wb") as sink:  # a link's text becomes a file's
                     shutil.copyfileobj(content, sink)
     except (zipfile.BadZipFile, OSError) as error:
+        if isinstance(error, OSError) and error.errno in MACHINE:
+            raise
         raise InvalidDefinitionError(f"component {component.name}: {file.name}: {error}") from error
     for path in sorted([top, *top.rglob("*")], reverse=True):
         _own(path, owner, _FOLDER if path.is_dir() else _mode(artifact))

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from edge_sim.agent.rooted import inside, node_at
-from edge_sim.errors import NO_ROOM, UsageError
+from edge_sim.errors import MACHINE, UsageError, file_error
 from edge_sim.facts import Node
 from edge_sim.greengrass.tree import Tree
 
@@ -83,7 +83,7 @@ class Disk:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}", hint="Run it as root.") from error
+            raise file_error(f"{path}: cannot be read: {error.strerror}", error, hint="Run it as root.") from error
 
     def text(self, path: str) -> bytes | None:
         """Return what a file holds; None where there is none. Raises UsageError for one that may not be read."""
@@ -93,7 +93,7 @@ class Disk:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}", hint="Run it as root.") from error
+            raise file_error(f"{path}: cannot be read: {error.strerror}", error, hint="Run it as root.") from error
 
     def copy(self, path: str, target: Path) -> list[str]:
         """Copy a directory's folders and files to ``target``, and return what was left out: links, devices, sockets.
@@ -119,7 +119,7 @@ class Disk:
                     if not self._copy_file(descriptor, name, here / name, f"{path}/{Path(at, name).relative_to(top)}"):
                         omitted.append(str(Path(at, name).relative_to(top)))
         except OSError as error:
-            if error.errno in NO_ROOM:
+            if error.errno in MACHINE:  # what is read is laid down here
                 raise
             raise UsageError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
         return omitted

@@ -22,7 +22,7 @@ from typing import IO
 
 from edge_sim import folders
 from edge_sim.agent.rooted import inside
-from edge_sim.errors import NO_ROOM, EdgeSimError, InvalidDefinitionError, UsageError
+from edge_sim.errors import MACHINE, EdgeSimError, InvalidDefinitionError, UsageError
 from edge_sim.facts import Node
 from edge_sim.greengrass.tree import BELOW, Tree
 from edge_sim.offline.rescue.disk import Disk
@@ -63,7 +63,7 @@ def of_tar(path: Path, greengrass_root: str) -> Iterator[Disk]:
             with path.open("rb") as file:
                 lay(laid, file)
         except OSError as error:
-            if error.errno in NO_ROOM:
+            if error.errno in MACHINE:  # what is read is laid down here
                 raise
             raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
         notes = tuple(laid.notes)
