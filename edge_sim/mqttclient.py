@@ -9,14 +9,18 @@ import threading
 import time
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
+
+from edge_sim.errors import UsageError
 
 ANSWER_LIMIT_S = 10.0
 """How long a broker that has taken the connection may leave CONNECT and the first SUBSCRIBE packets unanswered."""
 ACKNOWLEDGED_S = 30.0
 """How long it may leave a message unacknowledged. The same message goes out again on the next connection, so this is
 far above what a busy broker takes."""
+PORTS = {"mqtt": 1883, "mqtts": 8883}
 REFUSALS = 3
 """After so many refusals in a row without a connection between them, trying again is of no use: a busy broker may hang
 up on a client once, and a rule that is being changed may refuse it once."""
@@ -135,6 +139,22 @@ class MqttClient(paho.Client):
             while self._sent and _is_published(self._sent[0][1]):
                 del self._sent[0]
             return self._sent[0][0] if self._sent else None
+
+
+def address(url: str, what: str = "broker address") -> tuple[str, int, bool]:
+    """Return host, port, and whether it is TLS, of a broker's URL. Raises UsageError, which begins with ``what``."""
+    if "@" in url:  # its text would show the password
+        raise UsageError(f"{what}: a user and a password cannot be in it, because edge-sim sends none to a broker")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise UsageError(f"{what} {url}: not of the form mqtt://host:port or mqtts://host:port")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise UsageError(f"{what} {url}: only a host and a port can be in it")
+    return parts.hostname, port or PORTS[parts.scheme], parts.scheme == "mqtts"
 
 
 def new_client(client_id: str, kind: type[MqttClient] = MqttClient) -> Any:

@@ -47,6 +47,7 @@ from edge_sim.greengrass import tree
 from edge_sim.greengrass.tree import BELOW
 from edge_sim.interrupts import awaited
 from edge_sim.jobs import shadow, topics, wire
+from edge_sim.mqttclient import address
 
 if TYPE_CHECKING:
     from edge_sim.agent.deployment.deployments import Deploy, Deployments
@@ -75,7 +76,7 @@ def run(
     favour of another version of the agent; without it the agent cannot be updated. Raises UsageError for an address or
     CA certificates that cannot be read, and UnsupportedEnvironmentError when another agent is running on this board.
     """
-    mqtt.address(config.broker)
+    address(config.broker)
     supervisor = Supervisor(root, config.greengrass_root)
     with only_one(supervisor.gg):
         agent = _Agent(config, root, deploy, board, supervisor, emit, settings, functions, hand_over)
@@ -150,7 +151,7 @@ class _Agent:
         """Return what fetches documents and builds."""
         from edge_sim.agent.http import HttpClient
 
-        loopback = self._config.allow_loopback or is_loopback(mqtt.address(self._config.broker)[0])
+        loopback = self._config.allow_loopback or is_loopback(address(self._config.broker)[0])
         return HttpClient(tls=self._https, proxy=self._config.proxy, loopback=loopback, stop=self._stop)
 
     def _targets(

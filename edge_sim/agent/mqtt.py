@@ -19,13 +19,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
 
 from edge_sim.agent.tls import NOT_YET_VALID, context, distrust
-from edge_sim.errors import UnsupportedEnvironmentError, UsageError
-from edge_sim.mqttclient import MqttClient, new_client
+from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.mqttclient import MqttClient, address, new_client
 
 if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
     from edge_sim.agent.proxy import Proxy
@@ -100,25 +99,6 @@ def connect(
     channel = _PahoChannel(client_id, subscriptions, on_connect, on_disconnect, wait, now)
     channel.open(host, port, keep_alive_s, tls or context(None) if secure else None, proxy)
     return channel
-
-
-def address(url: str) -> tuple[str, int, bool]:
-    """Return host, port, and whether it is TLS, of a broker's URL. Raises UsageError."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
-        raise UsageError(f"broker address {url!r}: not like mqtt://host:port or mqtts://host:port")
-    if "@" in parts.netloc:  # its text would show the password
-        raise UsageError(
-            "broker address: a user and a password are not used; a broker knows the agent by a certificate"
-        )
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise UsageError(f"broker address {url!r}: only a host and a port can be in it")
-    secure = parts.scheme == "mqtts"
-    return parts.hostname, port or (8883 if secure else 1883), secure
 
 
 class _PahoChannel:

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -237,13 +236,9 @@ def _engine() -> Iterator[Any]:
 
 def _broker(mqtt: str, cafile: Path | None) -> str:
     """Return the broker's URL; raises UsageError unless it is one, and where CA certificates would check nothing."""
-    parts = urlsplit(mqtt)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise UsageError(f"broker address {mqtt!r}: not like mqtt://host:port or mqtts://host:port")
-    if cafile:
-        from edge_sim.cloud.brokers.broker import tls_context
+    from edge_sim.cloud.brokers.broker import tls_context
 
-        tls_context(mqtt, cafile)
+    tls_context(mqtt, cafile, option="--mqtt")
     return mqtt
 
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import paho.mqtt.client as paho
 
-from edge_sim.cloud.brokers.broker import address, tls_context
+from edge_sim.cloud.brokers.broker import tls_context
 from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.outbox import Receipt
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.jobs import shadow, topics
-from edge_sim.mqttclient import MqttClient, new_client, number, readable
+from edge_sim.mqttclient import MqttClient, address, new_client, number, readable
 
 _log = logging.getLogger(__name__)
 

@@ -19,10 +19,9 @@ from edge_sim.agent.mqtt import (
     STABLE_S,
     SUBSCRIPTIONS_PER_REQUEST,
     OfflineError,
-    address,
     backoff,
 )
-from edge_sim.mqttclient import new_client, number
+from edge_sim.mqttclient import address, new_client, number
 
 KEEP_ALIVE_S = 600
 READ = 1

@@ -23,6 +23,7 @@ from edge_sim.cloud.brokers import packets
 from edge_sim.cloud.brokers.broker import Broker, start_broker, start_embedded
 from edge_sim.cloud.server import Cloud
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.mqttclient import address
 from tests import needs
 from tests.integration.jobs_device import LIMIT_S, Device
 from tests.integration.tls_cloud import text
@@ -51,7 +52,7 @@ def test_a_message_on_an_aws_topic_reaches_its_subscriber(broker: Broker) -> Non
 
 
 def test_the_broker_listens_on_loopback_only(broker: Broker) -> None:
-    host, port, tls = brokers.address(broker.url)
+    host, port, tls = address(broker.url)
     assert (host, tls) == ("127.0.0.1", False)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", port), timeout=LIMIT_S)
@@ -87,7 +88,7 @@ HOSTILE = [
 
 
 def test_what_is_no_mqtt_does_no_harm(broker: Broker) -> None:
-    host, port, _ = brokers.address(broker.url)
+    host, port, _ = address(broker.url)
     more_than_there_are_places = 220
     for garbage in [*HOSTILE * 10, *[CONNECT_V5] * more_than_there_are_places]:
         with socket.create_connection((host, port), timeout=LIMIT_S) as client:
@@ -104,7 +105,7 @@ def test_what_is_no_mqtt_does_no_harm(broker: Broker) -> None:
 def test_a_first_packet_other_than_connect_is_refused_before_its_body_comes(first: bytes) -> None:
     """CVE-2023-0809: mosquitto before 2.0.16 took memory for it, Debian's 2.0.11 before deb12u1 as well."""
     with start_broker() as broker:
-        host, port, _ = brokers.address(broker.url)
+        host, port, _ = address(broker.url)
         with socket.create_connection((host, port), timeout=LIMIT_S) as client:
             client.sendall(first)
             with suppress(ConnectionError):
@@ -114,7 +115,7 @@ def test_a_first_packet_other_than_connect_is_refused_before_its_body_comes(firs
 @needs_mosquitto
 def test_the_broker_behind_tls_takes_only_the_clouds_own_password() -> None:
     with brokers.start_private(("edge-sim", "secret")) as broker:
-        _, port, _ = brokers.address(broker.url)
+        _, port, _ = address(broker.url)
         for more, answer in (
             (b"", b"\x20\2\0\5"),
             (text("edge-sim") + text("guess"), b"\x20\2\0\5"),

@@ -17,8 +17,11 @@ from edge_sim.errors import UsageError
 @pytest.mark.parametrize(
     ("broker", "says"),
     [
-        ("nonsense", "not like mqtt://host:port"),
-        ("http://10.0.0.1:1883", "not like mqtt://host:port"),
+        ("nonsense", "--mqtt nonsense: not of the form mqtt://host:port"),
+        ("http://10.0.0.1:1883", "not of the form mqtt://host:port"),
+        ("mqtt://10.0.0.1:x", "not of the form mqtt://host:port"),
+        ("mqtt://10.0.0.1:1883/topic", "only a host and a port can be in it"),
+        ("mqtt://me:secret@10.0.0.1", "--mqtt: a user and a password cannot be in it"),
         ("mqtt://localhost:1883", "cannot reach this machine's loopback"),
         ("mqtts://127.0.1.1", "cannot reach this machine's loopback"),
     ],
@@ -30,6 +33,7 @@ def test_a_broker_that_no_container_reaches_is_refused_at_once(
     done = CliRunner().invoke(command, ["up", "--profile", "raspberry-pi-3", "--mqtt", broker])
     assert isinstance(done.exception, UsageError)
     assert says in str(done.exception)
+    assert "secret" not in str(done.exception)
 
 
 def test_a_boards_notes_are_said_when_it_is_up(capsys: pytest.CaptureFixture[str]) -> None:

@@ -251,7 +251,7 @@ def _hang_up(listener: socket.socket, context: ssl.SSLContext | None) -> None:
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:1883", "http://x", "mqtt://", "mqtt://x:port", "mqtt://[x"])
 def test_an_address_that_cannot_be_read_is_a_usage_error(url: str) -> None:
-    with pytest.raises(UsageError, match="not like mqtt://host:port"):
+    with pytest.raises(UsageError, match="not of the form mqtt://host:port"):
         Client(url)
 
 

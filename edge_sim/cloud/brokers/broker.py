@@ -12,11 +12,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
-from urllib.parse import SplitResult, urlsplit
 
 from edge_sim.cloud.brokers.mosquitto import Mosquitto
 from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS
 from edge_sim.errors import INSTALL, UnsupportedEnvironmentError, UsageError, file_error
+from edge_sim.mqttclient import address
 from edge_sim.process import daemon
 
 Kind = Literal["external", "mosquitto", "embedded"]
@@ -28,8 +28,7 @@ START_LIMIT_S = 10.0
 STOP_LIMIT_S = 5.0
 MAX_PAYLOAD = 131072
 """Bytes of one message on AWS IoT Core."""
-PORTS = {"mqtt": 1883, "mqtts": 8883}
-_CAFILE_HINT = "It goes with --broker mqtts://HOST:PORT."
+_CAFILE_HINT = "It goes with %s mqtts://HOST:PORT."
 
 
 class Engine(Protocol):
@@ -102,7 +101,7 @@ def start_broker(
     if url is not None:
         return _external(url, cafile)
     if cafile is not None:
-        raise UsageError(f"--broker-cafile {cafile}: only together with --broker", hint=_CAFILE_HINT)
+        raise UsageError(f"--broker-cafile {cafile}: only together with --broker", hint=_CAFILE_HINT % "--broker")
     program = daemon("mosquitto")
     if program is None:
         return start_embedded(died, host=host, connections=connections)
@@ -156,27 +155,16 @@ def start_embedded(died: Died | None = None, *, host: str = HOST, connections: i
     return Broker(f"mqtt://{host}:{engine.port}", "embedded", engine, died)
 
 
-def address(url: str) -> tuple[str, int, bool]:
-    """Return host, port and whether TLS is wanted. Raises UsageError when ``url`` is no broker's."""
-    try:
-        parts: SplitResult = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise UsageError(f"--broker {url}: {error}") from error
-    if "@" in parts.netloc:  # its text would show the password
-        raise UsageError("--broker: a user and a password cannot be in its URL: edge-sim logs in nowhere")
-    if parts.scheme not in PORTS or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise UsageError(f"--broker {url}: not of the form mqtt://host:port or mqtts://host:port")
-    return parts.hostname, port or PORTS[parts.scheme], parts.scheme == "mqtts"
+def tls_context(url: str, cafile: Path | None, option: str = "--broker") -> ssl.SSLContext | None:
+    """Return how the broker at ``url``, which ``option`` names, is checked; None for one without TLS.
 
-
-def tls_context(url: str, cafile: Path | None) -> ssl.SSLContext | None:
-    """Return how the broker at ``url`` is checked, None for one without TLS. Raises UsageError for a bad ``cafile``."""
-    secure = address(url)[2]
+    Raises UsageError for a URL that is no broker's, and for a bad ``cafile``.
+    """
+    secure = address(url, option)[2]
     if cafile is not None and not secure:
-        raise UsageError(
-            f"--broker-cafile {cafile}: {url} has no TLS, so there is no certificate to verify", hint=_CAFILE_HINT
-        )
+        hint = _CAFILE_HINT % option
+        why = f"{url} has no TLS, so there is no certificate to verify"
+        raise UsageError(f"--broker-cafile {cafile}: {why}", hint=hint)
     if not secure:
         return None
     try:
@@ -188,7 +176,7 @@ def tls_context(url: str, cafile: Path | None) -> ssl.SSLContext | None:
 
 
 def _external(url: str, cafile: Path | None) -> Broker:
-    host, port, _ = address(url)
+    host, port, _ = address(url, "--broker")
     context = tls_context(url, cafile)
     try:
         _greet(host, port, context)
