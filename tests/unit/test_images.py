@@ -522,3 +522,22 @@ def test_an_engine_without_firewall_rules_is_seen(
     if settings:
         (tmp_path / "daemon.json").write_text(settings)
     assert engine.sets_firewall(tmp_path / "proc", tmp_path / "daemon.json") is sets
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["--help"], 0, "Make the bases of boards in containers"),
+        (["sparc"], 2, "'sparc' is not one of 'armv6l', 'armv7l', 'aarch64', 'x86_64'"),
+        (["armv7l"], 6, "error: unix:///nowhere: no Docker engine answers"),
+    ],
+)
+def test_the_command_that_makes_the_bases_has_a_help_and_makes_nothing_for_it(
+    words: list[str], status: int, says: str
+) -> None:
+    """--help made all four bases."""
+    argv = [sys.executable, "-m", "edge_sim.emulation.containers.baseimages", *words]
+    environment = {**os.environ, "DOCKER_HOST": "unix:///nowhere"}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, says in done.stdout + done.stderr) == (status, True), done

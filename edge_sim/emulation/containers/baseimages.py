@@ -1,13 +1,13 @@
-"""``python -m edge_sim.emulation.containers.baseimages``: the bases of all four architectures, made and in the engine.
+"""``python -m edge_sim.emulation.containers.baseimages``: the bases of boards in containers, made and in the engine.
 
-This is ``make base-images``. Existing bases are not made again; one that cannot be made is reported, the others are
-made.
+This is ``make base-images``.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -16,11 +16,19 @@ from edge_sim.emulation.containers import bases, engine, images
 from edge_sim.errors import EdgeSimError
 
 
-def main() -> None:
-    """Exit status: that of the first failure, 0 without one."""
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("architectures", nargs=-1, type=click.Choice(list(ARCHITECTURES)), metavar="[ARCHITECTURE]...")
+def main(architectures: tuple[str, ...]) -> None:
+    """Make the bases of boards in containers, and load them into Docker.
+
+    ARCHITECTURE: armv6l, armv7l, aarch64 or x86_64; without one, all four.
+
+    Existing bases are kept. One that cannot be made is reported, and the others are made. The exit status is that of
+    the first failure.
+    """
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        failed = make_all()
+        failed = make(architectures or tuple(ARCHITECTURES))
     except EdgeSimError as error:
         click.echo(error.explained(), err=True)
         sys.exit(error.exit_status)
@@ -29,10 +37,10 @@ def main() -> None:
     sys.exit(failed[0].exit_status if failed else 0)
 
 
-def make_all() -> list[EdgeSimError]:
+def make(architectures: Sequence[str]) -> list[EdgeSimError]:
     """Return what failed, after reporting it. Raises UnsupportedEnvironmentError when no engine answers."""
     failed: list[EdgeSimError] = []
-    for architecture in ARCHITECTURES:
+    for architecture in architectures:
         with engine.connected() as client:  # without an engine a base is of no use
             try:
                 base = bases.make(architecture, click.echo)
