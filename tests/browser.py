@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -16,18 +18,22 @@ Scheme = Literal["light", "dark"]
 
 
 @contextlib.contextmanager
-def browser() -> Iterator[webdriver.Chrome]:
-    """A browser of its own, with its own folder for what it keeps."""
+def browser(*arguments: str) -> Iterator[webdriver.Chrome]:
+    """A browser of its own, with its own folder for what it keeps; ``arguments`` are Chromium's, beside ours."""
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(argument)
+    for argument in arguments:
+        options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    try:
-        yield driver
-    finally:
-        driver.quit()
+    with tempfile.TemporaryDirectory(prefix="edge-sim-browser-", ignore_cleanup_errors=True) as place:
+        service = webdriver.ChromeService(DRIVER, env={**os.environ, "TMPDIR": place})
+        driver = webdriver.Chrome(options=options, service=service)
+        try:
+            yield driver
+        finally:
+            driver.quit()
 
 
 def show(
