@@ -7,7 +7,6 @@ import os
 import queue
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +31,7 @@ from edge_sim.profiles import load_profiles
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.scenario import load
+from tests.ports import free_port
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -182,13 +182,6 @@ def page(port: int, path: str, form: bytes | None = None) -> dict[str, Any]:
     with urlopen(f"http://127.0.0.1:{port}/{path}", form, timeout=LIMIT_S) as answer:
         document: dict[str, Any] = json.load(answer)
     return document
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_workers_join_a_master_from_elsewhere(tmp_path: Path) -> None:
