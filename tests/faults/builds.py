@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -27,6 +26,7 @@ from edge_sim.agent.update.supervisor import Supervisor
 from edge_sim.emulation.corebuild import core_build
 from tests.faults.armed import power
 from tests.faults.trials import carry_out, draw, end, failed
+from tests.processes import is_alive
 from tests.unit.update_board import JOB, NEW, OLD, UpdateBoard, document
 from tests.waiting import until
 
@@ -89,9 +89,10 @@ class Clock:
         before, self._slept = self._slept, self._slept + seconds
         after = self._ill.dies_after_s
         if after is not None and before < after <= self._slept:
-            for pid in _daemons(self._root, NEW):
+            pids = [*_daemons(self._root, NEW)]
+            for pid in pids:
                 os.kill(pid, signal.SIGKILL)
-                until(partial(_is_dead, pid), "a killed core lives")
+            until(lambda: not any(map(is_alive, pids)), "a killed core lives")
         if self._ill.seen:
             until(self.in_trouble, "no limit is broken")
 
@@ -136,7 +137,7 @@ def install(ill: Ill, folder: Path) -> str:
         assert job["status"] == ill.end, job["details"]
         _check(board, NEW if ill.end == "SUCCEEDED" else OLD)
         if loose.exists():
-            assert _is_dead(int(loose.read_text())), "what the build left behind is alive"
+            assert not is_alive(int(loose.read_text())), "what the build left behind is alive"
         board.build = core_build(LATER)
         board.jobs.queue("GreengrassUpdateJob_next", document(board.build, version=LATER))
         board.updater.work()
@@ -167,13 +168,6 @@ def _version(pid: int) -> str:
     """Return the version whose daemon a process is, or nothing."""
     words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     return Path(words[1]).parents[1].name if len(words) > 1 and words[1].endswith("/bin/daemon") else ""
-
-
-def _is_dead(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from edge_sim.agent.update import hooks
 from edge_sim.agent.version import VERSION
 from edge_sim.emulation.agentbuild import agent_build
 from tests.integration.agent_world import THING, Agent, World, assert_kept, good, kept, lay_shadow, world
+from tests.processes import is_alive
 from tests.waiting import until
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -131,7 +132,7 @@ def test_an_agent_ends_with_its_supervisor_so_that_init_starts_one_of_both(here:
         core, below = agent.core(), psutil.Process(child_of(agent.process.pid))
         agent.process.kill()
         try:
-            until(lambda: not below.is_running() or below.status() == psutil.STATUS_ZOMBIE, "the agent lives on")
+            until(lambda: not is_alive(below), "the agent lives on")
         finally:
             with suppress(psutil.NoSuchProcess):
                 below.kill()
@@ -160,7 +161,7 @@ def test_an_agent_whose_supervisor_is_killed_before_it_asks_to_end_with_it_ends(
             agent.process.wait()
 
         def ended() -> bool:
-            return not below.is_running() or below.status() == psutil.STATUS_ZOMBIE
+            return not is_alive(below)
 
         try:
             until(lambda: ended() or agent.events, "nothing comes of the agent")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,10 @@ import pytest
 
 from edge_sim.agent import cgroups
 from edge_sim.agent.update.confinement import BuildLimits
-from edge_sim.agent.update.supervisor import CoreError, Supervisor
+from edge_sim.agent.update.supervisor import Supervisor
+from tests.daemons import EATS_96_MIB, FORKS_120, READY, trouble_of_forks
 from tests.factory import install_core
+from tests.processes import is_alive
 from tests.waiting import until
 
 VERSION = "1.10.0"
@@ -36,7 +37,6 @@ def missing() -> str | None:
 
 
 pytestmark = [pytest.mark.skipif(missing() is not None, reason=missing() or ""), pytest.mark.process]
-READY = """printf '{"version": "1.10.0", "pid": %s}' $$ >"$GREENGRASS_ROOT/ggc/var/state/core.json" """
 
 
 @pytest.fixture
@@ -59,10 +59,6 @@ def groups(board: Path) -> list[Path]:
     return [parent / name for parent in parents if (parent / name).exists()]
 
 
-def is_dead(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
 def test_one_control_group_has_the_limits_and_all_that_a_core_starts(board: Path) -> None:
     core = Supervisor(board, limits=BuildLimits(memory=48 << 20, processes=40))
     daemon(board, "env -i setsid sleep 1000 & sleep 1000 & wait")
@@ -81,25 +77,18 @@ def test_one_control_group_has_the_limits_and_all_that_a_core_starts(board: Path
 
 def test_a_core_that_eats_memory_is_ended_whole_by_the_kernel(board: Path) -> None:
     core = Supervisor(board, limits=BuildLimits(memory=48 << 20))
-    eat = f"{sys.executable} -I -S -c 'import time; kept = bytearray(96 << 20); time.sleep(1000)'"
-    daemon(board, f"while [ ! -e {board}/go ]; do sleep 0.01; done; {eat} & sleep 1000 & wait")
+    daemon(board, f"while [ ! -e {board}/go ]; do sleep 0.01; done; {EATS_96_MIB} & sleep 1000 & wait")
     running = core.start(VERSION)
     below = [child.pid for child in psutil.Process(running.pid).children(recursive=True)]
     (board / "go").touch()
-    until(lambda: all(map(is_dead, [running.pid, *below])), "something of it lives on")
+    until(lambda: not any(map(is_alive, [running.pid, *below])), "something of it lives on")
     assert core.trouble(VERSION) == "the core used more than its 48 MiB of memory"
 
 
 def test_a_core_that_forks_without_end_is_refused_more_by_the_kernel(board: Path) -> None:
     core = Supervisor(board, limits=BuildLimits(processes=40))
-    daemon(board, "i=0; while [ $i -lt 120 ]; do env -i setsid sleep 1000 & i=$((i + 1)); done 2>/dev/null; wait")
-    try:
-        core.start(VERSION)
-        until(lambda: core.trouble(VERSION), "it forked on")
-        wrong = str(core.trouble(VERSION))
-    except CoreError as error:  # its own shell was what found no process any more
-        wrong = error.brief
-    assert "the core started more than its 40 processes" in wrong
+    daemon(board, f"{FORKS_120}; wait")
+    assert "the core started more than its 40 processes" in trouble_of_forks(core, VERSION)
     core.kill()
     assert core._confinement.processes() == []
 
@@ -116,6 +105,6 @@ def test_what_a_killed_agent_has_left_is_taken_over_with_its_group(board: Path) 
     assert len(groups(board)) == 1
     another = Supervisor(board)
     until(child.exists)
-    assert not is_dead(int(child.read_text()))
+    assert is_alive(int(child.read_text()))
     another.stop()
-    assert is_dead(int(child.read_text()))
+    assert not is_alive(int(child.read_text()))

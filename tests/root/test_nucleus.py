@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 from edge_sim.profiles import load_profile
+from tests.processes import is_alive
 from tests.small_group import answer, edge, make_root, ml, write_group
 from tests.unit.greengrass.build import function
-from tests.unit.test_nucleus import alive
 from tests.unit.v2.build import F, subscription
 from tests.waiting import until
 
@@ -142,10 +142,10 @@ def test_a_killed_command_leaves_no_component(reached: Path) -> None:
             until(running)
             command.kill()
             command.wait()
-            until(lambda: not any(map(alive, components)), lambda: f"{[*filter(alive, components)]} run on")
+            until(lambda: not any(map(is_alive, components)), lambda: f"{[*filter(is_alive, components)]} run on")
         finally:
             command.kill()
-            for process in filter(alive, components):
+            for process in filter(is_alive, components):
                 process.kill()
 
 

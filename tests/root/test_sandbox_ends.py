@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests import needs
+from tests.processes import is_alive
 from tests.waiting import until
 
 pytestmark = [pytest.mark.root, needs.mounts]
@@ -78,7 +79,7 @@ def below(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    return [*filter(is_alive, processes)]
 
 
 def end(processes: list[psutil.Process]) -> None:

@@ -18,6 +18,7 @@ from edge_sim.fleet.control import Translation
 from edge_sim.fleet.model import CoreModel
 from edge_sim.fleetkeys import Fleet
 from edge_sim.profiles import load_profile
+from tests.processes import is_alive
 from tests.waiting import until
 
 JOB = "GreengrassUpdateJob_fleet"
@@ -134,7 +135,7 @@ with ControlAgents(print) as control:
 def test_a_killed_fleet_leaves_no_agent_and_no_core(tmp_path: Path) -> None:
     def alive() -> list[str]:
         """The programs that were started, without those that have ended and that nobody has collected."""
-        return [each.name() for each in started if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+        return [each.name() for each in started if is_alive(each)]
 
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", SAMPLE], cwd=Path(__file__).parents[2], env=environment) as fleet:

@@ -23,6 +23,7 @@ from edge_sim.offline.nucleus.ipc import Hub, IpcClient, allowed, serving
 from edge_sim.offline.nucleus.recipes import ordered, read_component, resolved
 from edge_sim.offline.nucleus.scripts import Script
 from edge_sim.v2.nucleus import CLASSIC, LITE
+from tests.processes import is_alive
 from tests.waiting import until
 
 HEADERS: dict[str, int | str] = {":message-type": 0, ":stream-id": 7, "operation": "aws.greengrass#PublishToTopic"}
@@ -336,14 +337,10 @@ def test_nothing_that_a_script_started_outlives_the_stand_in(killed: bool, tmp_p
             else:
                 stand_in.communicate(timeout=60)
                 assert stand_in.returncode == 0
-            until(lambda: not any(map(alive, started)), lambda: f"{[*filter(alive, started)]} run on")
+            until(lambda: not any(map(is_alive, started)), lambda: f"{[*filter(is_alive, started)]} run on")
         finally:
-            for process in filter(alive, started):
+            for process in filter(is_alive, started):
                 process.kill()
-
-
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.process

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +18,9 @@ from edge_sim.agent import cgroups
 from edge_sim.agent.update.confinement import BuildLimits
 from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.supervisor import CoreError, Supervisor
+from tests.daemons import EATS_96_MIB, FORKS_120, READY, trouble_of_forks
 from tests.factory import install_core
+from tests.processes import is_alive
 from tests.waiting import LIMIT_S, until
 
 pytestmark = pytest.mark.process
@@ -37,11 +38,6 @@ def core(tmp_path: Path) -> Iterator[Supervisor]:
 
 def replace_daemon(core: Supervisor, body: str, name: str = "bin/daemon") -> None:
     (core.gg / "ggc/core" / name).write_text(f"#!/bin/sh\n{body}\n")
-
-
-READY = """
-printf '{"version": "1.10.0", "pid": %s}' $$ >"$GREENGRASS_ROOT/ggc/var/state/core.json"
-"""
 
 
 def test_a_core_starts_is_healthy_and_stops(core: Supervisor) -> None:
@@ -106,14 +102,6 @@ def test_a_daemon_that_fails_silently_is_not_given_older_words(core: Supervisor)
     assert "no certificate" not in caught.value.brief
 
 
-def ended(pid: int) -> bool:
-    """Tell that a process has gone, or would if somebody collected it."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 @pytest.mark.parametrize(
     ("timeout_ms", "limit_s"), [(None, "35"), (120_000, "125")], ids=["V1's limit", "the limit in config.json"]
 )
@@ -135,18 +123,18 @@ def test_a_start_that_never_ends_is_ended_with_everything_it_started(
     with pytest.raises(CoreError, match=f"greengrassd start timed out after {limit_s} s"):
         core.start(VERSION)
     core.kill()
-    assert ended(int(started.read_text()))
+    assert not is_alive(int(started.read_text()))
 
 
 def test_a_daemon_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) -> None:
     install_core(tmp_path, "/greengrass", VERSION)
     core = Supervisor(tmp_path, stop_limit_s=0.3)
     child = f"sleep 1000 & echo $! >{tmp_path}/child"
-    replace_daemon(core, f"trap '' TERM; {child}; {READY} while :; do wait; sleep 1; done")
+    replace_daemon(core, f"trap '' TERM; {child}; {READY}; while :; do wait; sleep 1; done")
     core.start(VERSION)
     core.stop()
     assert core.running() is None
-    assert ended(int((tmp_path / "child").read_text()))
+    assert not is_alive(int((tmp_path / "child").read_text()))
 
 
 def test_a_greengrassd_that_cannot_be_run_is_an_error(core: Supervisor) -> None:
@@ -166,12 +154,12 @@ def test_a_state_file_of_a_process_that_is_no_core_means_not_running(core: Super
 def test_what_a_dead_daemon_leaves_behind_is_killed_before_the_next_start(core: Supervisor, tmp_path: Path) -> None:
     pid_file = tmp_path / "child"
     loose = f"setsid sh -c 'echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000' &"
-    replace_daemon(core, f"{loose} while [ ! -e {pid_file} ]; do sleep 0.01; done; {READY} sleep 1000 & wait")
+    replace_daemon(core, f"{loose} while [ ! -e {pid_file} ]; do sleep 0.01; done; {READY}; sleep 1000 & wait")
     os.kill(core.start(VERSION).pid, signal.SIGKILL)
     child = psutil.Process(int(pid_file.read_text()))
     assert child.status() != psutil.STATUS_ZOMBIE
     core.stop()
-    assert ended(child.pid)
+    assert not is_alive(child.pid)
     assert core._confinement.processes() == []
 
 
@@ -200,17 +188,17 @@ def means(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 def test_a_child_with_a_cleared_environment_is_found_by_another_agent_and_ended(
     core: Supervisor, tmp_path: Path
 ) -> None:
-    replace_daemon(core, f"{LOOSE.replace('PIDS', str(tmp_path / 'pid'))} {READY} sleep 1000 & wait")
+    replace_daemon(core, f"{LOOSE.replace('PIDS', str(tmp_path / 'pid'))} {READY}; sleep 1000 & wait")
     running = core.start(VERSION)
     child = psutil.Process(int((tmp_path / "pid").read_text()))
     assert child.environ() == {} or "GREENGRASS_ROOT" not in child.environ()
     assert running.pid not in {parent.pid for parent in child.parents()}
     os.kill(running.pid, signal.SIGKILL)
-    assert not ended(child.pid)
+    assert is_alive(child.pid)
     another = Supervisor(tmp_path)
     assert child in another._confinement.processes()
     another.stop()
-    assert ended(child.pid)
+    assert not is_alive(child.pid)
     assert another._confinement.processes() == []
 
 
@@ -218,8 +206,7 @@ def test_a_child_with_a_cleared_environment_is_found_by_another_agent_and_ended(
 def test_a_build_that_eats_memory_is_in_trouble(tmp_path: Path) -> None:
     install_core(tmp_path, "/greengrass", VERSION)
     core = Supervisor(tmp_path, limits=BuildLimits(memory=48 << 20))
-    eat = f"{sys.executable} -I -S -c 'import time; kept = bytearray(96 << 20); time.sleep(1000)'"
-    replace_daemon(core, f"{READY} {eat} & while :; do sleep 1000 & wait $!; done")
+    replace_daemon(core, f"{READY}; {EATS_96_MIB} & while :; do sleep 1000 & wait $!; done")
     core.start(VERSION)
     try:
         until(lambda: core.trouble(VERSION))
@@ -232,17 +219,11 @@ def test_a_build_that_eats_memory_is_in_trouble(tmp_path: Path) -> None:
 def test_a_build_that_forks_without_end_is_in_trouble_and_all_of_it_is_ended(tmp_path: Path) -> None:
     install_core(tmp_path, "/greengrass", VERSION)
     core = Supervisor(tmp_path, limits=BuildLimits(processes=40))
-    fork = "i=0; while [ $i -lt 120 ]; do env -i setsid sleep 1000 & i=$((i + 1)); done 2>/dev/null"
-    replace_daemon(core, f"{READY} {fork}; sleep 1000 & wait")
+    replace_daemon(core, f"{READY}; {FORKS_120}; sleep 1000 & wait")
     try:
-        core.start(VERSION)
-        until(lambda: core.trouble(VERSION), "it forked on")
-        wrong = str(core.trouble(VERSION))
-    except CoreError as error:  # its own shell was what found no process any more
-        wrong = error.brief
+        assert "the core started more than its 40 processes" in trouble_of_forks(core, VERSION)
     finally:
         core.kill()
-    assert "the core started more than its 40 processes" in wrong
     assert core._confinement.processes() == []
 
 
@@ -298,7 +279,7 @@ def test_an_agent_that_is_stopping_starts_no_core(core: Supervisor) -> None:
 def test_a_killed_daemon_is_noticed(core: Supervisor) -> None:
     pid = core.start(VERSION).pid
     os.kill(pid, signal.SIGKILL)
-    until(lambda: ended(pid))
+    until(lambda: not is_alive(pid))
     assert core.trouble(VERSION) == "the core is not running"
 
 
@@ -317,7 +298,7 @@ def test_a_core_runs_where_nothing_can_be_written(core: Supervisor, unwritable: 
     assert running.version == VERSION
     assert core.unhealthy(VERSION, interval_s=0) is None
     os.kill(running.pid, signal.SIGKILL)
-    until(lambda: ended(running.pid))
+    until(lambda: not is_alive(running.pid))
     assert core.trouble(VERSION) == "the core is not running"
     core.start(VERSION)
     core.stop()
