@@ -55,11 +55,16 @@ class Ssh:
     def key(self) -> str:
         return (self.folder / "id.pub").read_text(encoding="ascii")
 
-    def know(self, name: str, address: str, *, user: str = "root", host_key: str | None = None) -> str:
-        """Add a board to the configuration and its host key to the known ones; return its address for edge-sim."""
+    def know(
+        self, name: str, address: str, *, user: str = "root", host_key: str | None = None, key: str | None = None
+    ) -> str:
+        """Add a board to the configuration and its host key to the known ones; return its address for edge-sim.
+
+        ``key``: the user's for it, a file or none; this user's own where it is not given.
+        """
         with (self.folder / "config").open("a", encoding="ascii") as file:
             file.write(
-                f"Host {name}\n HostName {address}\n User {user}\n IdentityFile {self.folder}/id\n"
+                f"Host {name}\n HostName {address}\n User {user}\n IdentityFile {key or self.folder / 'id'}\n"
                 f" HostKeyAlias {name}\n UserKnownHostsFile {self.folder}/known\n"
             )
         key = host_key or (self.folder / "host.pub").read_text(encoding="ascii")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge_sim.profiles import load_profile
 from tests.emulated.containers import edge_sim, ready
 
 pytestmark = [pytest.mark.emulated, pytest.mark.network]
@@ -15,27 +16,33 @@ EXAMPLE = Path("examples/fleet/core.json")
 
 
 @pytest.mark.parametrize(
-    ("profile", "options"),
-    [("raspberry-pi-3", ("--control", "1")), ("generic-x86_64", ("--tls",))],
-    ids=["armv7l beside a process", "x86_64 with its certificate"],
+    ("profiles", "options"),
+    [
+        (["raspberry-pi-3"], ("--control", "1")),
+        (["generic-x86_64"], ("--tls",)),
+        (["raspberry-pi-3", "generic-x86_64"], ()),
+    ],
+    ids=["armv7l beside a process", "x86_64 with its certificate", "two of different architectures"],
 )
-def test_a_board_in_a_container_takes_part(client: Any, profile: str, options: tuple[str, ...], tmp_path: Path) -> None:
-    ready(client, profile)
+def test_boards_in_containers_take_part(
+    client: Any, profiles: list[str], options: tuple[str, ...], tmp_path: Path
+) -> None:
+    ready(client, *profiles)
     (tmp_path / "core.json").write_bytes(EXAMPLE.read_bytes())
     document = {
         "edgeSim": 1,
         "name": "small",
-        "boards": [profile],
+        "boards": profiles,
         "group": {"core": "core.json"},
         "fleet": {"version": "1.11.6", "rolloutMinute": 1},
     }
     (tmp_path / "edge-sim.yaml").write_text(json.dumps(document))
-    words = ("--cores", "10", "--control-board", profile, *options)
-    done = edge_sim("fleet", str(tmp_path), *words, "--format", "json", check=False)
+    boards = (word for profile in profiles for word in ("--control-board", profile))
+    done = edge_sim("fleet", str(tmp_path), "--cores", "10", *boards, *options, "--format", "json", check=False)
     report: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, report["differences"], report["trouble"]) == (0, [], []), done.stderr
-    real = [core for core in report["cores"] if core["real"]]
-    assert [core["container"] for core in real if core["container"]] == [report["jobs"][0]["job"].split("-")[-1]]
+    real = [core["container"] for core in report["cores"] if core["real"] and core["container"]]
+    assert real == [load_profile(profile).architecture for profile in profiles]
     assert {core["state"] for core in report["cores"]} == {"done"}
     ways = {core["thing"]: [state for _, state in core["changes"]] for core in report["cores"]}
     assert all(way == ["queued", "staging", "activating", "confirming", "done"] for way in ways.values()), ways

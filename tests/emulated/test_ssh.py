@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -105,9 +106,11 @@ def simulated(client: Any, quick: str) -> Simulated:
 @pytest.fixture
 def unchanged(debian: DockerBoard) -> Iterator[None]:
     """The board is as it was when the test has ended, but for the bundle: its files and its processes."""
-    before = _state(debian)
+    before, processes = _state(debian)
     yield
-    assert _state(debian) == before
+    after, left = _state(debian)
+    assert sorted({*before} ^ {*after}) == []
+    assert left == processes
 
 
 def _state(board: DockerBoard) -> tuple[list[str], int]:
@@ -260,6 +263,46 @@ def test_the_bundle_is_brought_again_only_where_it_is_damaged(ssh: Ssh, debian: 
     debian.exec(["sh", "-c", f"echo damaged >>{KEPT}/lib/loader"])
     brought = f"the agent's bundle stays in {KEPT} for the next run; to remove it: "
     assert any(note.startswith(brought) for note in run(ssh, quick, "ssh://debian")["notes"])
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_whole_bundle_of_another_version_alone_is_replaced(ssh: Ssh, debian: DockerBoard, quick: str) -> None:
+    run(ssh, quick, "ssh://debian")
+    about = ssh_boards.shell(debian, f"cat {KEPT}/about")
+    ssh_boards.shell(
+        debian,
+        f"cd {KEPT} && sed -i 's/^version=.*/version=0.0.1/' about && cut -c67- sums | xargs sha256sum >sums.new &&"
+        " mv sums.new sums && sha256sum -c sums >/dev/null && grep -qx version=0.0.1 about",
+    )
+    brought = f"the agent's bundle stays in {KEPT} for the next run; to remove it: "
+    assert any(note.startswith(brought) for note in run(ssh, quick, "ssh://debian")["notes"])
+    assert ssh_boards.shell(debian, f"cat {KEPT}/about") == about
+    assert ssh_boards.shell(debian, "ls /opt/edge-sim") == "bundle-of-runs\n", "the other one has gone"
+
+
+@contextlib.contextmanager
+def agent_with(key: Path, socket: Path) -> Iterator[None]:
+    """An ssh-agent of the test's own that has a key."""
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
+        try:
+            _until(socket.exists)
+            environment = {**os.environ, "SSH_AUTH_SOCK": str(socket)}
+            subprocess.run(["ssh-add", "-q", key], env=environment, check=True, timeout=60)
+            yield
+        finally:
+            agent.terminate()
+
+
+@needs.program("ssh-agent")
+def test_a_key_that_only_the_users_ssh_agent_has_is_enough(
+    ssh: Ssh, debian: DockerBoard, quick: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = ssh.know("by-agent", ssh_boards.answering(debian._container), key="none")
+    socket = tmp_path / "agent"
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+    assert refused(ssh, quick, board) == "error: ssh://by-agent: it accepts none of your keys"
+    with agent_with(ssh.folder / "id", socket):
+        assert run(ssh, quick, board)["ok"]
 
 
 @pytest.mark.usefixtures("unchanged")
