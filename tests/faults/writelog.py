@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_sim.process import ending_with
 from tests.faults.board import Board, Update, board
 from tests.faults.disk import SIZE, _run, _succeeds
 from tests.waiting import until
@@ -90,13 +91,12 @@ def record(base: Path, update: Update, _: Path) -> Recording:
     log.touch()
     export.touch()
     with ExitStack() as stack:
-        daemon = subprocess.Popen(_exporting(image, log, export))
+        ends_with_us = ending_with(os.getpid(), signal.SIGTERM)
+        daemon = subprocess.Popen(_exporting(image, log, export), preexec_fn=ends_with_us)
         stack.callback(daemon.wait)
         stack.callback(daemon.send_signal, signal.SIGTERM)
         until(lambda: export.stat().st_size == SIZE, "the disk is not exported")
-        device = subprocess.check_output(["losetup", "--find", "--show", str(export)], text=True).strip()
-        stack.callback(_succeeds, "losetup", "--detach", device)
-        _run("mount", "-o", "errors=remount-ro", device, str(place))
+        _run("mount", "-o", "loop,errors=remount-ro", str(export), str(place))
         stack.callback(_succeeds, "umount", str(place))
         with board(folder / "board", update, place) as found:
             _run("sync", "-f", str(place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ from edge_sim.greengrass.tree import BELOW
 from tests import forked, needs
 from tests.archive_build import directory, entry, tgz
 from tests.deployments import MODEL, Artifacts, board, document, owner, picture
+from tests.root.functions_board import private_mounts
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.root,
@@ -31,6 +34,13 @@ OURS = Modes(uid=0, gid=44, file=0o440, executable=0o550, directory=0o550)
 PAGE = 4096
 NOISE = random.Random(1).randbytes(30_000)
 GOOD = tgz(directory("d/"), *(entry(f"d/{n}", NOISE[n * 3000 : n * 3000 + 3000]) for n in range(10)))
+
+
+@pytest.fixture(autouse=True)
+def own_mounts(tmp_path: Path) -> Iterator[None]:
+    """Mounts, and loop devices with them, go with this process, also where it is killed."""
+    with private_mounts(tmp_path):
+        yield
 
 
 @contextmanager
@@ -117,6 +127,18 @@ def test_an_ext4_without_inodes(archive: Path, tmp_path: Path) -> None:
         assert failed.code == "NO_SPACE"
         archive.write_bytes(tgz(entry("one")))
         assert unpacking(archive, disk / "model") is None
+
+
+@needs.loop_devices
+def test_a_killed_test_leaves_no_loop_device(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    child = os.fork()
+    if child == 0:
+        with private_mounts(tmp_path), ext4(tmp_path / "disk", image, 1 << 20, "-N", "16"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    until(lambda: not subprocess.run(["losetup", "-j", image], capture_output=True, check=True).stdout)
 
 
 @needs.loop_devices
