@@ -177,6 +177,29 @@ def _shapes() -> Iterator[Row]:
         says=("(where condition Remote is true)", "set it with --parameter NAME=VALUE"),
     )
     yield Row(
+        right="a parameter without a value is unknown, and nothing is concluded from its absence",
+        argv=("validate", "parameters-without-default.yaml", "--strict"),
+        status=6,
+        says=("MemorySize is the placeholder ${Ref:Memory}", "--parameter Mode=VALUE", "undecided: 3 unknown, 1 note"),
+        never=("error",),
+    )
+    for command in ("plan", "access"):
+        yield Row(
+            right="what needs the value says so, and how to give it",
+            argv=(command, "parameters-without-default.yaml", PI),
+            status=6,
+            says=("it is unknown whether that is a whole number (and 2 more)", "--parameter Memory=VALUE"),
+        )
+    yield Row(
+        right="with values it is judged as any other",
+        argv=(
+            *("validate", "parameters-without-default.yaml", "--parameter=Mode=NoContainer", "--parameter=Memory=0"),
+            "--parameter=Access=rw",
+        ),
+        status=3,
+        says=("error memory-size", "error local-resource-no-container", "not valid: 2 errors"),
+    )
+    yield Row(
         right="CloudFormation makes text of numbers, booleans and decimals",
         argv=("validate", "template-variables.yaml"),
         never=("error",),

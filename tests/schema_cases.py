@@ -139,9 +139,10 @@ def _scenario(file: Path) -> object:
 
 
 def _group(file: Path) -> object:
-    """Refuse what the reader refuses, and the one word that is for a rule to refuse: EncodingType."""
+    """Refuse what the reader refuses or cannot decide, and the one word that is for a rule to refuse: EncodingType."""
     definition = reader.read(file)
-    return definition.errors or [f for f in rules.check(definition.group) if f.id == "encoding-type"]
+    undecided = [finding for finding in definition.findings if finding.severity == "unknown"]
+    return definition.errors or undecided or [f for f in rules.check(definition.group) if f.id == "encoding-type"]
 
 
 _ARN = "arn:aws:lambda:us-east-1:123456789012:function:watch:1"

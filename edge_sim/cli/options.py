@@ -110,7 +110,7 @@ GREENGRASS_ROOT = click.option(
     metavar="PATH",
     help="Where the core is installed on the board.",
 )
-STRICT = click.option("--strict", is_flag=True, help="Exit with status 6 if something about a board is unknown.")
+STRICT = click.option("--strict", is_flag=True, help="Exit with status 6 if something is unknown.")
 UNKNOWN = 6
 """The exit status of --strict."""
 FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 EXIT_STATUS_HELP = """\
 Exit status: 0 ok · 1 a bug, or computed and probed access disagree · 2 usage · 3 the definition, or something it refers
 to, is invalid or missing, or something blocks a migration · 4 access or a function's result is not as expected · 5 an
-update did not end as expected · 6 this environment cannot do or prove it, or --strict and something about a board is
-unknown · 7 a board differs from its plan, or two reports differ · 130 interrupted · 141 the reader of the output closed
-the pipe"""
+update did not end as expected · 6 this environment cannot do or prove it, a template leaves open what is needed, or
+--strict and something is unknown · 7 a board differs from its plan, or two reports differ · 130 interrupted · 141 the
+reader of the output closed the pipe"""
 _ENVIRONMENT = """\
 XDG_CACHE_HOME     the user's cache folder, an absolute path; default: ~/.cache
 XDG_CONFIG_HOME    the user's settings folder, an absolute path; default: ~/.config

@@ -136,6 +136,7 @@ def command(
     sources = reader.sources(paths, choice)
     definition = reader.definition(sources, choice)
     definition.refuse(definition.errors)
+    definition.require_values()
     parts = trial.parts(definition.group, models, code, events)
     result = _try(sources, definition, parts, profiles, choice)
     output.write(_writers(result))

@@ -19,6 +19,7 @@ from edge_sim.greengrass import groupfile, parse
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.objectreader import OTHERS
 from edge_sim.report import Finding
 
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z0-9]+:[^{}]*\}")
@@ -48,12 +49,13 @@ def together(sources: Sequence[SourceFile]) -> Definition:
     findings = [f for source in sources for f in _findings(source, paths, marks, sections)]
     findings += [f for source in sources for f in _unknown(source, marks)]
     findings += [f for source in sources for f in source.part.findings]
-    group, shape_faults = _parse(sources, sections)
+    group, readings, shape_faults = _parse(sources, sections)
     without_value = {f.path for f in findings if f.severity == "error" and f.id in _WITHOUT_VALUE}
     code, artifacts = _code_and_artifacts(sources)
     arn = next((source.part.arn for source in sources if source.part.arn), "")
     return Definition(
         group=replace(group, arn=arn, code=code, artifacts=artifacts),
+        readings=readings,
         form=" + ".join(dict.fromkeys(source.part.form for source in sources)),
         findings=(*findings, *(f for f in shape_faults if f.path not in without_value)),
         notes=(
@@ -70,8 +72,10 @@ def together(sources: Sequence[SourceFile]) -> Definition:
     )
 
 
-def _parse(sources: Sequence[SourceFile], sections: Mapping[str, Object]) -> tuple[Group, list[Finding]]:
-    """Return the group as it is meant, and what the API would not take of the sections as they are written."""
+def _parse(
+    sources: Sequence[SourceFile], sections: Mapping[str, Object]
+) -> tuple[Group, tuple[Group, ...], list[Finding]]:
+    """Return the group as it is meant, as it may be as well, and what the API would not take of what is written."""
     readers = {name: source.part.reader for source in sources if source.part.reader for name in source.part.sections}
     clean = all(shapes.is_clean(s, FAMILIES[name].shape, readers.get(name)) for name, s in sections.items())
     unknown = [] if clean else [*shapes.unknown_members(sections)]
@@ -79,10 +83,14 @@ def _parse(sources: Sequence[SourceFile], sections: Mapping[str, Object]) -> tup
         sections = {name: misplaced.correction(section, FAMILIES[name].shape) for name, section in sections.items()}
     group, faults = parse.group(sections)
     sent = [] if clean else [(sections[name], FAMILIES[name].shape, reader) for name, reader in readers.items()]
-    types = (f for section in sent for f in shapes.exact_types(*section))
-    known = [*chain(*faults.values()), *unknown, *shapes.check(sections, faults), *types]
-    paths = {fault.path for fault in known}
-    return group, [*known, *(f for section in sent for f in shapes.null_members(*section) if f.path not in paths)]
+    types = [f for section in sent for f in shapes.exact_types(*section)]
+    refused = {fault.path for fault in types}
+    read = (f for f in (*chain(*faults.values()), *unknown, *shapes.check(sections, faults)) if f.path not in refused)
+    findings = [*read, *types]
+    paths = {finding.path for finding in findings}
+    findings += [f for section in sent for f in shapes.null_members(*section) if f.path not in paths]
+    is_open = any(f.severity == "unknown" for f in findings)
+    return group, tuple(parse.group(sections, substitute)[0] for substitute in OTHERS if is_open), findings
 
 
 def _placeholders(sources: Sequence[SourceFile]) -> Iterator[Note]:

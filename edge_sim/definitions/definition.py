@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edge_sim.definitions.tree import Array, Note, Object, member_path
-from edge_sim.errors import InvalidDefinitionError, Position
+from edge_sim.errors import InvalidDefinitionError, Position, UnknownFactError
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.group import Group
 from edge_sim.printing import printable
@@ -64,6 +64,8 @@ class Definition:
     ignored: tuple[Ignored, ...] = ()
     files: tuple[Path, ...] = ()
     digest: str = ""
+    readings: tuple[Group, ...] = field(default=(), repr=False)
+    """The group with other values for the members that a template leaves open; ``group`` has none for them."""
     variants: Mapping[str, Definition] = field(default_factory=dict, repr=False)
     """The group as it is where a template's undecided condition is false, by words that say so."""
     name: str = ""
@@ -83,6 +85,22 @@ class Definition:
     def errors(self) -> tuple[Finding, ...]:
         """What could not be read, so that a rule would draw conclusions from its absence."""
         return tuple(f for f in self.findings if f.severity == "error")
+
+    @property
+    def alternatives(self) -> Iterator[Definition]:
+        """Yield the definition with each of its other readings as its group."""
+        own = self.group
+        for reading in self.readings:
+            group = replace(reading, core=own.core, arn=own.arn, code=own.code, artifacts=own.artifacts)
+            yield replace(self, group=group, readings=())
+
+    def require_values(self) -> None:
+        """Raise UnknownFactError where a template leaves a member open on which everything else may depend."""
+        unknown = [finding for finding in self.findings if finding.severity == "unknown"]
+        if unknown:
+            first, *others = unknown
+            problem = first.message + (f" (and {len(others)} more)" if others else "")
+            raise UnknownFactError(f"{self.locate(first.path) or '-'}: {problem}", hint=first.hint)
 
     def refuse(self, findings: Iterable[Finding]) -> None:
         """Raise InvalidDefinitionError with all of ``findings``, each with its place; those of the text come first."""

@@ -14,6 +14,8 @@ from edge_sim.definitions.misplaced import Chain, home
 from edge_sim.definitions.tree import Array, Object, member_path
 from edge_sim.greengrass import model
 from edge_sim.greengrass.families import FAMILIES, Family
+from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.objectreader import undecided
 from edge_sim.greengrass.rules.reading import null_in_template, null_member
 from edge_sim.report import Finding, Severity
 
@@ -162,7 +164,8 @@ def _types(value: object, shape: model.Shape, path: str, expected: _Expected) ->
         for key, item in value.items():
             yield from _types(item, model.TEXT, member_path(path, key), expected)
     elif what := expected(value, shape):
-        yield _fault(path, f"{path} must be {what}")
+        sent = expected is _exactly
+        yield _fault(path, f"{path} must be {what}") if sent or not is_open(value) else undecided(path, value, what)
 
 
 def _fault(path: str, message: str) -> Finding:
@@ -187,6 +190,8 @@ def _expected(value: object, shape: model.Shape) -> str | None:
 
 def _exactly(value: object, shape: model.Shape) -> str | None:
     """Return what a scalar should have been for boto3 where another type would be taken for it; else None."""
-    if not isinstance(shape, str) or shape not in _KINDS or isinstance(value, _KINDS[shape]) or _expected(value, shape):
+    if not isinstance(shape, str) or shape not in _KINDS or isinstance(value, _KINDS[shape]):
+        return None
+    if _expected(value, shape) and not is_open(value):
         return None
     return f"{shape}: boto3 refuses {json.dumps(value)}"

@@ -22,8 +22,8 @@ from edge_sim.greengrass.functions import (
     RunAs,
 )
 from edge_sim.greengrass.group import Core, Group
-from edge_sim.greengrass.model import is_open, text
-from edge_sim.greengrass.objectreader import ObjectReader, kind_of
+from edge_sim.greengrass.model import text
+from edge_sim.greengrass.objectreader import ABSENT, ObjectReader, Substitute
 from edge_sim.greengrass.resources import Resource, permission
 from edge_sim.greengrass.subscriptions import Subscription
 from edge_sim.report import Finding
@@ -32,16 +32,17 @@ _T = TypeVar("_T")
 _Object = Mapping[str, object]
 
 
-def group(sections: Mapping[str, _Object]) -> tuple[Group, dict[str, list[Finding]]]:
+def group(sections: Mapping[str, _Object], substitute: Substitute = ABSENT) -> tuple[Group, dict[str, list[Finding]]]:
     """Read a group's definition versions, named as in ``FAMILIES``, and return the findings of each that was read.
 
-    What cannot be read is left out and reported. Devices, loggers and connectors are no part of a ``Group``.
+    What cannot be read is left out and reported; what a template leaves open is read as ``substitute``. Devices,
+    loggers and connectors are no part of a ``Group``.
     """
-    cores, core_faults = _items(sections, "core", _core)
-    resources, resource_faults = _items(sections, "resources", Resource.read)
-    functions, function_faults = _items(sections, "functions", _function)
-    table, table_faults = _items(sections, "subscriptions", _subscription)
-    default, default_faults = _default_config(sections.get("functions", {}))
+    cores, core_faults = _items(sections, "core", _core, substitute)
+    resources, resource_faults = _items(sections, "resources", Resource.read, substitute)
+    functions, function_faults = _items(sections, "functions", _function, substitute)
+    table, table_faults = _items(sections, "subscriptions", _subscription, substitute)
+    default, default_faults = _default_config(sections.get("functions", {}), substitute)
     if len(cores) > 1:  # a matter of the deployment, not of the create call
         core_faults.append(_one_core(len(cores)))
     read = Group(
@@ -60,9 +61,9 @@ def group(sections: Mapping[str, _Object]) -> tuple[Group, dict[str, list[Findin
 
 
 def _items(
-    sections: Mapping[str, _Object], word: str, read: Callable[[ObjectReader], _T | None]
+    sections: Mapping[str, _Object], word: str, read: Callable[[ObjectReader], _T | None], substitute: Substitute
 ) -> tuple[tuple[_T, ...], list[Finding]]:
-    top = ObjectReader(sections.get(word, {}), "$")
+    top = ObjectReader(sections.get(word, {}), "$", substitute=substitute)
     values: list[_T | None] = []
     for item in top.objects(FAMILIES[word].member):
         start = len(top.findings)
@@ -78,8 +79,8 @@ def _naming(finding: Finding, word: str, id_: str | None) -> Finding:
     return replace(finding, function=id_) if word == "functions" else finding
 
 
-def _default_config(version: _Object) -> tuple[DefaultConfig, list[Finding]]:
-    reader = ObjectReader(version, "$")
+def _default_config(version: _Object, substitute: Substitute) -> tuple[DefaultConfig, list[Finding]]:
+    reader = ObjectReader(version, "$", substitute=substitute)
     execution = reader.child("DefaultConfig").child("Execution")
     return DefaultConfig(isolation_mode=_isolation(execution, None), run_as=_run_as(execution)), reader.findings
 
@@ -96,15 +97,15 @@ def _one_core(count: int) -> Finding:
 
 
 def _isolation(execution: ObjectReader, arn: str | None) -> IsolationMode | None:
+    is_open, word = execution.open_word("IsolationMode", ISOLATION_MODES)
+    if is_open:  # what AWS says of it is not known before the stack is
+        return word
     value = execution.text("IsolationMode")
     if value is None:
         return None
     for known in ISOLATION_MODES:
         if value == known:
             return known
-    if is_open(value):  # what AWS says of it is not known before the stack is
-        execution.fault(f"must be one of {', '.join(ISOLATION_MODES)}, not {kind_of(value)}", key="IsolationMode")
-        return None
     whose = "the group" if arn is None else f"function with arn {arn}"
     execution.fault(
         f"must be one of {', '.join(ISOLATION_MODES)}, not {value!r}",

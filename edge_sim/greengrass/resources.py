@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import ClassVar, Literal, get_args
 
 from edge_sim.errors import assert_never
-from edge_sim.greengrass.model import FLAG, TEXT, Members, is_open
-from edge_sim.greengrass.objectreader import ObjectReader, kind_of
+from edge_sim.greengrass.model import FLAG, TEXT, Members
+from edge_sim.greengrass.objectreader import ObjectReader
 
 Permission = Literal["ro", "rw"]
 PERMISSIONS: tuple[Permission, ...] = ("ro", "rw")
@@ -329,14 +329,14 @@ class Resource:
 
 def permission(reader: ObjectReader, key: str) -> Permission | None:
     """Return a member that says ``ro`` or ``rw``; None for an empty or absent one, and for what is noted as wrong."""
+    is_open, word = reader.open_word(key, PERMISSIONS)
+    if is_open:
+        return word
     value = reader.text(key)
-    if value is None or value == "":
-        return None
-    for known in PERMISSIONS:
-        if value == known:
-            return known
-    reader.fault(f"must be 'ro' or 'rw', not {kind_of(value) if is_open(value) else repr(value)}", key=key)
-    return None
+    known = next((allowed for allowed in PERMISSIONS if allowed == value), None)
+    if value and known is None:
+        reader.fault(f"must be 'ro' or 'rw', not {value!r}", key=key)
+    return known
 
 
 def _place(reader: ObjectReader, key: str) -> str:

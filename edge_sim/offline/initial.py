@@ -59,6 +59,7 @@ def initial(
     """
     definition = reader.definition(sources, choice)
     definition.refuse(definition.errors)
+    definition.require_values()
     bundle, values = standins.filled(writer.canonical(definition))
     group = replace(parse.group(bundle)[0], code=definition.group.code) if values else definition.group
     places = list(dict.fromkeys(source.file.path.resolve().parent for source in sources))

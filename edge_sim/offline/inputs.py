@@ -87,6 +87,7 @@ def read_inputs(
         raise scenario.fault
     if not faulty:
         scenario.definition.refuse(scenario.definition.errors)
+    scenario.definition.require_values()
     own = inputs_of(scenario)
     group = scenario.definition.group
     known = [a for a in (*map(address, group.resources), *(f.arn for f in group.functions)) if a]

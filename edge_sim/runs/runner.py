@@ -174,6 +174,7 @@ def check_definition(definition: Definition) -> list[str]:
     definition.refuse(
         result.finding for result in (*verdict.errors, *verdict.ignored) if result.finding.severity == "error"
     )
+    definition.require_values()
     if definition.group.core is None:
         problem = "a run needs the group's core and its certificate"
         raise InvalidDefinitionError(

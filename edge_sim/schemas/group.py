@@ -9,18 +9,20 @@ from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE, Members, Shape
 from edge_sim.greengrass.resources import KINDS
 
+_OPEN = r"\$\{[^}]*\}"
+"""What a template leaves open, as the canonical form has it."""
 _TEXT: dict[str, object] = {"title": "text", "type": ["string", "integer"]}
 _SCALARS: Mapping[str, dict[str, object]] = {
     TEXT: _TEXT,
-    WHOLE: {"title": "a whole number", "type": ["integer", "string"], "pattern": r"^\s*-?[0-9]{1,17}\s*$"},
+    WHOLE: {"title": "a whole number", "type": ["integer", "string"], "pattern": rf"^\s*-?[0-9]{{1,17}}\s*$|{_OPEN}"},
     FLAG: {
         "title": "true or false",
         "type": ["boolean", "string"],
-        "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$",
+        "pattern": f"^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$|{_OPEN}",
     },
     TEXT_MAP: {"title": "a mapping of names to text", "type": "object", "additionalProperties": _TEXT},
 }
-_PLACEHOLDER = {"title": "a placeholder, ${…}", "type": "string", "pattern": r"\$\{[^}]*\}"}
+_PLACEHOLDER = {"title": "a placeholder, ${…}", "type": "string", "pattern": _OPEN}
 _IGNORED = {
     "type": "object",
     "properties": {

@@ -1,4 +1,4 @@
-"""What of a definition could not be read, so that no rule draws conclusions from its absence.
+"""What of a definition could not be read, or is left open, so that no rule draws conclusions from its absence.
 
 A silenced fault hides nothing else: the value that was taken is judged.
 """
@@ -45,10 +45,11 @@ _BY_OWNER = ("local-access", "model-permission-missing")
 
 
 class Unread:
-    """The faults that the reader of a definition has named already."""
+    """The faults that the reader of a definition has named already, and what it calls unknown."""
 
     def __init__(self, definition: Definition) -> None:
-        faults = [finding for finding in definition.errors if definition.ignore_for(finding) is None]
+        unread = (finding for finding in definition.findings if finding.severity in ("error", "unknown"))
+        faults = [finding for finding in unread if definition.ignore_for(finding) is None]
         self._paths = {fault.path for fault in faults}
         self._within = tuple(f"{fault.path}{step}" for fault in faults if fault.id == "shape" for step in ".[")
         self._hides_sections = any(fault.id == "unknown-key" and _is_member(fault.path) for fault in faults)

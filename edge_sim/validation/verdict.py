@@ -145,7 +145,7 @@ def _results(
     boards_by_finding: dict[Finding, tuple[str, ...]] = dict.fromkeys(definition.findings, ())
     boards_by_finding |= {finding: (name,) for name, finding in faults.items()}
     unread = Unread(definition)
-    readings = [*unread.readings(definition)]
+    readings = [reading for version in (definition, *definition.alternatives) for reading in unread.readings(version)]
     for name, facts in boards.items() or [("", None)]:
         for finding in _common([look(reading, facts) for reading in readings]):
             if not unread.covers(finding):

@@ -73,7 +73,8 @@ def _of_family(word: str, family: Family) -> Kind:
 def _problems(word: str, family: Family, content: Content, _exists: Exists) -> list[str]:
     group, faults = parse.group({word: content})
     refusals = rules.create_refusals(group, {family.member: content.get(family.member, [])})
-    return list(_details(f for f in chain(*faults.values(), refusals) if f.severity == "error" and f.phase == "create"))
+    create = (f for f in chain(*faults.values(), refusals) if f.phase == "create")
+    return list(_details(f for f in create if f.severity in ("error", "unknown")))
 
 
 def _details(findings: Iterable[Finding]) -> Iterable[str]:

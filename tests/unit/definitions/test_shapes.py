@@ -70,9 +70,9 @@ def test_what_the_api_would_not_take_is_told(tmp_path: Path, content: str, messa
         (
             function('"Environment": {"Execution": {"IsolationMode": "${Ref:M}"}}'),
             "$.Functions[0]…IsolationMode",
-            "not the placeholder ${Ref:M}",
+            "is the placeholder ${Ref:M}: it is unknown whether that is one of",
         ),
-        (function('"MemorySize": "${Ref:M}"'), "$.Functions[0]…MemorySize", "not the placeholder ${Ref:M}"),
+        (function('"MemorySize": "${Ref:M}"'), "$.Functions[0]…MemorySize", "a whole number: boto3 refuses"),
         (function('"Pinned": 1'), "$.Functions[0]…Pinned", "must be true or false, not a number"),
         (
             function('"Environment": {"Variables": {"A": null}}'),
@@ -103,7 +103,7 @@ def test_aws_s_words_are_not_put_on_what_a_template_leaves_open(tmp_path: Path) 
     file = tmp_path / "a.json"
     file.write_text(function('"Environment": {"Execution": {"IsolationMode": "${Ref:M}"}}'))
     (found,) = [f for f in read(file).findings if f.path.endswith("IsolationMode")]
-    assert (found.id, found.aws_text) == ("shape", None)
+    assert (found.id, found.severity, found.aws_text) == ("shape", "unknown", None)
     assert found.hint is not None
     assert "a Default" in found.hint
 
