@@ -1,7 +1,7 @@
 """The reasons for which Greengrass V1 refused a group, one function each, and what else is worth saying about one.
 
     rule.py       what a rule is            case.py   what it looks at        settings.py   limits, disputed readings
-    resources, paths, models, packages, functions, kernel, system, attachments, versions, cores, sections, connectors
+    resources, paths, models, packages, functions, start, system, attachments, versions, cores, sections, connectors
                                                                                look at the definition
     board, requirements, rights                                                look at a board as well
     reading       what the reader of definitions finds
@@ -23,7 +23,6 @@ from edge_sim.greengrass.rules import (
     connectors,
     cores,
     functions,
-    kernel,
     models,
     packages,
     paths,
@@ -32,6 +31,7 @@ from edge_sim.greengrass.rules import (
     resources,
     rights,
     sections,
+    start,
     system,
     versions,
 )
@@ -48,7 +48,7 @@ RULES: tuple[Rule, ...] = (
     *models.RULES,
     *packages.RULES,
     *functions.RULES,
-    *kernel.RULES,
+    *start.RULES,
     *system.RULES,
     *attachments.RULES,
     *cores.RULES,

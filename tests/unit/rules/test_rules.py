@@ -407,6 +407,28 @@ def test_a_secret_s_arn_ends_in_what_secrets_manager_adds_to_its_name(name: str,
     assert ids(rules.check(of(group([resource], [])))) == found
 
 
+@pytest.mark.parametrize(
+    ("handler", "runtime", "good"),
+    [
+        ("meter.read", "python3.7", True),
+        ("parts/meter.read", "python3.8", True),
+        ("a.b.c", "python2.7", True),
+        ("read", "python3.7", False),
+        (".read", "python3.7", False),
+        ("meter.", "python3.7", False),
+        ("parts.d/read", "python3.7", False),
+        ("read", "nodejs8.10", True),
+        ("read", "arn:aws:greengrass:::runtime/function/executable", True),
+    ],
+)
+def test_a_handler_in_python_is_a_function_of_a_module(handler: str, runtime: str, good: bool) -> None:
+    config = {"Executable": handler, "FunctionRuntimeOverride": runtime, "EncodingType": "binary"}
+    made = of(group([], [function("f", **config)]))
+    assert ("handler-form" in ids(rules.start_failures(made, made.functions[0], full_board()))) != good
+    unknown = replace(of(group([], [function("f", Executable=handler)])), code={})
+    assert "handler-form" not in ids(rules.check(unknown))
+
+
 def test_a_directory_s_trailing_slash_changes_nothing() -> None:
     slashed = [volume("v", source="/srv/readings/", to="/a/"), volume("w", source="/srv/readings", to="/b")]
     models = [s3("m", owner=owner(GID), to="/m/"), s3("n", owner=owner(GID), to="/m")]

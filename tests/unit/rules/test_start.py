@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from edge_sim.greengrass import rules
-from edge_sim.greengrass.rules.kernel import TOTAL_BYTES
 from edge_sim.greengrass.rules.settings import Quotas, RuleSettings
+from edge_sim.greengrass.rules.start import TOTAL_BYTES
 from edge_sim.report import Finding
 from tests.unit.greengrass.build import board, function, group
 
@@ -29,7 +29,7 @@ def findings(**config: Any) -> list[Finding]:
         ({"variables": {"KEY": "x" * (MOST - 3)}}, "Environment.Variables.KEY"),
         ({"variables": {"KEY": "é" * ((MOST - 3) // 2)}}, "Environment.Variables.KEY"),
         ({"ExecArgs": f"--key {'x' * (MOST + 1)}"}, "ExecArgs"),
-        ({"Executable": "x" * (MOST + 1)}, "Executable"),
+        ({"Executable": f"m.{'x' * (MOST - 1)}"}, "Executable"),
     ],
 )
 def test_a_text_of_one_byte_too_many_keeps_a_function_from_starting(config: dict[str, Any], path: str) -> None:
@@ -47,7 +47,7 @@ def test_a_text_of_one_byte_too_many_keeps_a_function_from_starting(config: dict
         {"variables": {"KEY": "x" * (MOST - 4)}},
         {"ExecArgs": f"--key {'x' * MOST}"},
         {"ExecArgs": "x " * MOST},
-        {"Executable": "x" * MOST},
+        {"Executable": f"m.{'x' * (MOST - 2)}"},
     ],
 )
 def test_one_byte_less_is_taken(config: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Rules about what the kernel takes when a function's process is started: execve(2).
+"""Rules about the start of a function's process: what the kernel takes (execve(2)), and what a runtime can load.
 
 V1's core handed it the definition's texts; what the core itself added to arguments and environment is not known, so
 that only what no process can have is refused.
@@ -6,6 +6,7 @@ that only what no process can have is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from edge_sim.greengrass.functions import Function
@@ -13,6 +14,7 @@ from edge_sim.greengrass.rules.case import Case, environment_path
 from edge_sim.greengrass.rules.paths import CONTROL
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
+_HANDLER = re.compile(r".*[^./]\.[^./]+", re.DOTALL)
 TOTAL_BYTES = 2 * 1024 * 1024
 """A quarter of the usual stack limit (ulimit -s) of 8 MiB: what arguments and environment may take together."""
 
@@ -75,6 +77,24 @@ def argument_sizes(case: Case) -> Iterator[Fault]:
             yield Fault(path=environment_path(function), message=message, function=function.id, unknown=True)
 
 
+@rule(
+    "handler-form",
+    condition="inferred",
+    timing="inferred",
+    phase="run",
+    source="inferred: Python's runtime loads MODULE and takes FUNCTION from it, as in connectors-cli.md's example",
+    hint="Write it as MODULE.FUNCTION, such as meter.function_handler for def function_handler in meter.py.",
+)
+def handlers(case: Case) -> Iterator[Fault]:
+    """The Executable of a function in Python is MODULE.FUNCTION."""
+    for function in case.group.functions:
+        handler = function.executable or ""
+        if handler and not _HANDLER.fullmatch(handler) and case.runtime(function).startswith("python"):
+            message = f"function {function.id}: Executable {handler!r} names no function in a module"
+            path = f"{function.path}.FunctionConfiguration.Executable"
+            yield Fault(path=path, message=message, function=function.id)
+
+
 def _strings(function: Function) -> Iterator[tuple[str, str, str]]:
     """Yield JSON path, name and text of each argument and variable that the definition brings."""
     configuration = f"{function.path}.FunctionConfiguration"
@@ -86,4 +106,4 @@ def _strings(function: Function) -> Iterator[tuple[str, str, str]]:
         yield f"{environment_path(function)}.Variables.{name}", f"variable {name} with its name", f"{name}={text}"
 
 
-RULES: tuple[Rule, ...] = (control_characters, argument_sizes)
+RULES: tuple[Rule, ...] = (control_characters, argument_sizes, handlers)
