@@ -54,7 +54,7 @@ def write_group(
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text)
     arn = "arn:aws:iot:eu-west-1:123456789012:thing/core"
-    core = {"Id": "core", "ThingArn": arn, "CertificateArn": "arn:aws:iot:eu-west-1:123456789012:cert/00"}
+    core = {"Id": "core", "ThingArn": arn, "CertificateArn": f"arn:aws:iot:eu-west-1:123456789012:cert/{'0' * 64}"}
     documents = {
         "core": {"Cores": [core]},
         "resources": {"Resources": resources},

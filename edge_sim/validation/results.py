@@ -29,6 +29,8 @@ _ELSEWHERE: Mapping[str, str] = {
     "aws-greengrass-provisioner issue 637": "https://github.com/awslabs/aws-greengrass-provisioner/issues/637",
     "aws-greengrass-provisioner": "https://github.com/awslabs/aws-greengrass-provisioner",
     "botocore's validate.py": "https://github.com/boto/botocore/blob/develop/botocore/validate.py",
+    "botocore's handlers.py": "https://github.com/boto/botocore/blob/develop/botocore/handlers.py",
+    "botocore iot 2015-05-28": "https://docs.aws.amazon.com/iot/latest/apireference/API_AttachThingPrincipal.html",
     "cfn-lint issue 246": "https://github.com/aws-cloudformation/cfn-lint/issues/246",
     "RFC 8259": "https://www.rfc-editor.org/rfc/rfc8259",
     "MQTT 3.1.1": "https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/os/mqtt-v3.1.1-os.html",

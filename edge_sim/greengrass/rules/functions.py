@@ -12,13 +12,17 @@ from edge_sim.arns import pattern
 from edge_sim.greengrass.functions import DEFAULT_TIMEOUT_S, Function, RunAs
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.rules.case import EXECUTABLE, Case, environment_path
-from edge_sim.greengrass.rules.models import MAX_GID
 from edge_sim.greengrass.rules.resources import IDENTIFIER
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 from edge_sim.greengrass.rules.system import LISTED, is_system
 
 CONFIG = "lambda-group-config.md"
-_QUALIFIED = re.compile(pattern("lambda", r"function:[\w.-]+:(\$LATEST|[\w-]+)", "[a-z0-9-]+:([^:]+)"), re.ASCII)
+_REGION = r"(?:eusc-)?[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-[0-9]"
+_QUALIFIED = re.compile(
+    pattern("lambda", r"function:(?P<name>[\w.-]+):(?P<qualifier>\$LATEST|[\w-]+)", f"{_REGION}:(?P<account>[^:]+)"),
+    re.ASCII,
+)
+_MAX_NAME, _MAX_QUALIFIER = 64, 128
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _NO_VERSION = re.compile(r"0[0-9]*")
 _DECIDED = re.compile(r"arn:.*:function:[\w-]+(:\$LATEST)?", re.ASCII)
@@ -77,8 +81,8 @@ def total(case: Case) -> Iterator[Fault]:
     "function-version",
     condition="sourced",
     timing="inferred",
-    source=f"{CONFIG} and lambda-functions.md; botocore lambda 2015-03-31 for account and alias; that no version "
-    "is 0 is inferred; V1's text is not known",
+    source=f"{CONFIG} and lambda-functions.md; botocore lambda 2015-03-31 for region, account, alias and lengths; "
+    "that no version is 0 is inferred; V1's text is not known",
     hint="Publish a version or create an alias, and name it: …:function:NAME:VERSION.",
 )
 def qualified(case: Case) -> Iterator[Fault]:
@@ -97,8 +101,12 @@ def qualified(case: Case) -> Iterator[Fault]:
 def _misqualified(arn: str) -> str | None:
     match = _QUALIFIED.fullmatch(arn)
     if match is None:
-        return "is not a function's ARN with a version or alias"
-    account, qualifier = match.groups()
+        return "is not a function's ARN with region, version or alias"
+    name, qualifier, account = match.group("name", "qualifier", "account")
+    if len(name) > _MAX_NAME or len(qualifier) > _MAX_QUALIFIER:
+        return (
+            f"is longer than an ARN of Lambda's: a name has at most {_MAX_NAME} characters, an alias {_MAX_QUALIFIER}"
+        )
     if not _ACCOUNT.fullmatch(account):
         return f"names the account {account!r}, but an account's id has 12 digits"
     if _NO_VERSION.fullmatch(qualifier):
@@ -266,15 +274,15 @@ def access_sysfs(case: Case) -> Iterator[Fault]:
 
 @rule(
     "run-as-range",
-    condition="ours",
+    condition="inferred",
     timing="ours",
-    source="ours: how V1 refused is not known; UIDs of the kernel, chown(2)",
+    source="botocore greengrass 2017-06-07 (integers, of 32 bits); how V1 refused is not known",
 )
 def run_as_range(case: Case) -> Iterator[Fault]:
-    """RunAs names a UID and a GID that Linux has."""
+    """RunAs names a UID and a GID from 0 to the largest integer of 32 bits that the API has."""
     for path, who, run_as in _run_as(case):
         for key, value in (("Uid", run_as.uid), ("Gid", run_as.gid)):
-            if value is not None and not 0 <= value <= MAX_GID:
+            if value is not None and not 0 <= value <= _MAX_INTEGER:
                 yield Fault(path=f"{path}.{key}", message=f"{who}: RunAs {key} {value} is not a valid Linux id")
 
 

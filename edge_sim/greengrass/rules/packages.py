@@ -17,7 +17,12 @@ from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel, Sec
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
-_TRAINING_JOB = re.compile(pattern("sagemaker", "training-job/.+"))
+_TRAINING_JOB = re.compile(
+    pattern("sagemaker", "training-job/[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", "[a-z0-9-]*:[0-9]{12}"), re.ASCII
+)
+_BUCKET = re.compile(r"[a-zA-Z0-9._-]{3,255}")
+_MAX_KEY_BYTES = 1024
+_MAX_LABEL = 256
 _PROVISIONER = "aws-greengrass-provisioner (what the service will not accept)"
 _SECRET = re.compile(pattern("secretsmanager", "secret:(?P<name>[A-Za-z0-9/_+=.@-]{1,519})", SOMEWHERE))
 _SUFFIX = re.compile(r".+-[A-Za-z0-9]{6}")
@@ -59,6 +64,26 @@ def bucket_name(case: Case) -> Iterator[Fault]:
 
 
 @rule(
+    "model-object",
+    condition="sourced",
+    timing="inferred",
+    source="botocore's handlers.py (VALID_BUCKET); Amazon S3 user guide: a bucket has 3 characters or more, a key "
+    "1,024 bytes or less",
+)
+def object_name(case: Case) -> Iterator[Fault]:
+    """A model's bucket and key are such as S3 has."""
+    for resource, _, bucket, key in _s3(case):
+        size = len(key.encode())
+        if bucket and not _BUCKET.fullmatch(bucket):
+            yield _fault(resource, "S3Uri", f"resource {resource.id}: no bucket is named {bucket!r}")
+        elif size > _MAX_KEY_BYTES:
+            message = (
+                f"resource {resource.id}: the key in its S3Uri has {size:,} bytes, and S3's {_MAX_KEY_BYTES:,} at most"
+            )
+            yield _fault(resource, "S3Uri", message)
+
+
+@rule(
     "model-bucket-policy",
     condition="sourced",
     timing="sourced",
@@ -74,7 +99,12 @@ def bucket_policy(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "S3Uri", message)
 
 
-@rule("training-job", condition="sourced", timing="inferred", source="ml-inference.md; botocore greengrass 2017-06-07")
+@rule(
+    "training-job",
+    condition="sourced",
+    timing="inferred",
+    source="ml-inference.md; botocore greengrass 2017-06-07, sagemaker 2017-07-24 (TrainingJobArn)",
+)
 def training_job(case: Case) -> Iterator[Fault]:
     """A SageMaker model names a training job by its ARN."""
     for resource, job in case.of_kind(SageMakerModel):
@@ -195,6 +225,21 @@ def secret_policy(case: Case) -> Iterator[Fault]:
 
 
 @rule(
+    "secret-label",
+    condition="sourced",
+    timing="inferred",
+    source="secrets.md; botocore secretsmanager 2017-10-17 (SecretVersionStageType)",
+)
+def secret_labels(case: Case) -> Iterator[Fault]:
+    """A staging label has 1 to 256 characters."""
+    for resource, secret in case.of_kind(Secret):
+        for index, label in enumerate(secret.staging_labels):
+            if not 1 <= len(label) <= _MAX_LABEL:
+                message = f"resource {resource.id}: a staging label has 1 to {_MAX_LABEL} characters, not {len(label)}"
+                yield _fault(resource, f"AdditionalStagingLabelsToDownload[{index}]", message)
+
+
+@rule(
     "secret-current",
     condition="sourced",
     timing="inferred",
@@ -266,6 +311,7 @@ RULES: tuple[Rule, ...] = (
     package,
     address,
     bucket_name,
+    object_name,
     bucket_policy,
     training_job,
     one_destination_each,
@@ -275,5 +321,6 @@ RULES: tuple[Rule, ...] = (
     secret_arn_partial,
     duplicate_secrets,
     secret_policy,
+    secret_labels,
     secret_current,
 )

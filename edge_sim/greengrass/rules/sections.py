@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from edge_sim.arns import pattern
+from edge_sim.arns import SOMEWHERE, parts, pattern
 from edge_sim.greengrass.connectors import connector_arn
 from edge_sim.greengrass.families import FAMILIES
-from edge_sim.greengrass.model import is_open, text
+from edge_sim.greengrass.model import is_open, text, whole_number
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.resources import IDENTIFIER
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
@@ -23,8 +23,9 @@ _MODEL = "botocore greengrass 2017-06-07"
 _FAMILIES = {family.member: family for word, family in FAMILIES.items() if word not in ("resources", "functions")}
 """The families whose items have no rules about their Id of their own."""
 _WHERE = "[^:]+:[^:]+"
-_THING = re.compile(pattern("iot", r"thing/[^\0- ]+", _WHERE))
-_CERTIFICATE = re.compile(pattern("iot", r"cert/[^\0- ]+", _WHERE))
+_THING = re.compile(pattern("iot", r"thing/[a-zA-Z0-9:_-]{1,128}", SOMEWHERE))
+_CERTIFICATE = re.compile(pattern("iot", r"cert/[a-fA-F0-9]{64}", SOMEWHERE))
+_MAX_INTEGER = 2**31 - 1
 _PARTY = re.compile(
     "|".join(
         (
@@ -71,7 +72,9 @@ def unique_ids(case: Case) -> Iterator[Fault]:
     "thing-arn",
     condition="sourced",
     timing="inferred",
-    source=f"{_MODEL}; the code THING_CERT_NOT_FOUND_ERROR in aws-cli issue 6141",
+    source=f"{_MODEL}, iot 2015-05-28 (ThingName, CertificateId); the code THING_CERT_NOT_FOUND_ERROR in aws-cli issue "
+    "6141",
+    hint="…:thing/NAME with letters, digits, colons, underscores and hyphens, …:cert/ID with 64 hexadecimal digits.",
 )
 def things(case: Case) -> Iterator[Fault]:
     """A core or device names its thing and its certificate by their ARNs."""
@@ -83,6 +86,42 @@ def things(case: Case) -> Iterator[Fault]:
                 if arn is not None and not form.fullmatch(arn) and not is_open(arn):
                     message = f"{family.noun} {entry.get('Id')}: {arn!r} is not the ARN of {what}"
                     yield Fault(path=f"{path}.{key}", message=message)
+
+
+@rule(
+    "thing-certificate",
+    condition="inferred",
+    timing="inferred",
+    source="inferred: AWS IoT attaches certificates to things of the same account and region (botocore iot 2015-05-28)",
+)
+def certificates(case: Case) -> Iterator[Fault]:
+    """A core or device and its certificate are in one region of one account."""
+    for member, family in _FAMILIES.items():
+        for path, entry in entries(case, member) if "ThingArn" in family.required else ():
+            thing, certificate = (text(entry.get(key)) or "" for key in ("ThingArn", "CertificateArn"))
+            if _THING.fullmatch(thing) and _CERTIFICATE.fullmatch(certificate):
+                places = [":".join(parts(arn)[:2]) for arn in (thing, certificate)]
+                if places[0] != places[1]:
+                    message = (
+                        f"{family.noun} {entry.get('Id')}: its certificate is in {places[1]}, its thing in {places[0]}"
+                    )
+                    yield Fault(path=f"{path}.CertificateArn", message=message)
+
+
+@rule(
+    "logger-space",
+    condition="inferred",
+    timing="ours",
+    source=f"{_MODEL} (integers, of 32 bits); greengrass-logs-overview.md: the storage for logs, in KB; what is too "
+    "small is ours, how V1 refused is not known",
+)
+def spaces(case: Case) -> Iterator[Fault]:
+    """A logger's Space is more than 0 KB, and an integer of 32 bits."""
+    for path, entry in entries(case, "Loggers"):
+        space = whole_number(entry.get("Space"))
+        if space is not None and not 0 < space <= _MAX_INTEGER:
+            message = f"logger {entry.get('Id')}: Space is {space}, which is not from 1 to {_MAX_INTEGER} KB"
+            yield Fault(path=f"{path}.Space", message=message)
 
 
 @rule(
@@ -244,6 +283,8 @@ RULES: tuple[Rule, ...] = (
     identifiers,
     unique_ids,
     things,
+    certificates,
+    spaces,
     connector_arns,
     devices,
     subscriptions,

@@ -407,6 +407,70 @@ def test_a_secret_s_arn_ends_in_what_secrets_manager_adds_to_its_name(name: str,
     assert ids(rules.check(of(group([resource], [])))) == found
 
 
+NAME, JOB = "arn:aws:lambda:eu-west-1:123456789012:function:", "arn:aws:sagemaker:eu-west-1:123456789012:training-job/"
+FUNCTION_ARNS = {
+    f"{NAME}{'f' * 64}:1": True,
+    f"{NAME}{'f' * 65}:1": False,
+    f"{NAME}f:{'a' * 128}": True,
+    f"{NAME}f:{'a' * 129}": False,
+    "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:f:1": True,
+    "arn:aws-cn:lambda:cn-north-1:123456789012:function:f:1": True,
+    "arn:aws:lambda:eu-west1:123456789012:function:f:1": False,
+    "arn:aws:lambda:ireland:123456789012:function:f:1": False,
+}
+
+
+@pytest.mark.parametrize("arn", FUNCTION_ARNS)
+def test_a_function_s_arn_is_one_that_lambda_has(arn: str) -> None:
+    made = group([], [{**function("f"), "FunctionArn": arn}])
+    assert ids(rules.check(of(made))) == ([] if FUNCTION_ARNS[arn] else ["function-version"])
+
+
+@pytest.mark.parametrize(
+    ("uri", "found"),
+    [
+        ("s3://greengrass-a/" + "k" * 1020 + ".zip", []),
+        ("s3://greengrass-a/" + "é" * 510 + ".zip", []),
+        ("s3://greengrass-a/" + "k" * 1021 + ".zip", ["model-object"]),
+        ("s3://greengrass_A/k.zip", []),
+        ("s3://greengrass a/k.zip", ["model-object"]),
+        ("s3://greengrass-é/k.zip", ["model-object"]),
+        ("s3://gg/k.zip", ["model-object", "model-bucket-policy"]),
+    ],
+)
+def test_a_model_lies_where_s3_can_have_it(uri: str, found: list[str]) -> None:
+    model = s3(owner=owner(GID))
+    model["ResourceDataContainer"]["S3MachineLearningModelResourceData"]["S3Uri"] = uri
+    assert ids(rules.check(of(group([model], [function("f", ("model", None))])))) == found
+
+
+@pytest.mark.parametrize(
+    ("arn", "good"),
+    [
+        (f"{JOB}j", True),
+        (f"{JOB}birds-2026-03", True),
+        (f"{JOB}{'j' * 63}", True),
+        (f"{JOB}{'j' * 64}", False),
+        (f"{JOB}birds_2026", False),
+        (f"{JOB}birds-", False),
+        (JOB.replace("123456789012", "12") + "j", False),
+    ],
+)
+def test_a_training_job_is_named_as_sagemaker_names_them(arn: str, good: bool) -> None:
+    data = {"SageMakerJobArn": arn, "DestinationPath": "/m", "OwnerSetting": owner(GID)}
+    model = {"Id": "m", "Name": "m", "ResourceDataContainer": {"SageMakerMachineLearningModelResourceData": data}}
+    findings = rules.check(of(group([model], [function("f", ("m", None))])))
+    assert ids(findings) == ([] if good else ["training-job"])
+
+
+@pytest.mark.parametrize(("label", "good"), [("", False), ("a", True), ("a" * 256, True), ("a" * 257, False)])
+def test_a_staging_label_is_as_long_as_secrets_manager_takes_it(label: str, good: bool) -> None:
+    resource = secret()
+    data = resource["ResourceDataContainer"]["SecretsManagerSecretResourceData"]
+    data["AdditionalStagingLabelsToDownload"] = ["previous", label]
+    assert ids(rules.check(of(group([resource], [])))) == ([] if good else ["secret-label"])
+
+
 @pytest.mark.parametrize(
     ("handler", "runtime", "good"),
     [
@@ -427,6 +491,44 @@ def test_a_handler_in_python_is_a_function_of_a_module(handler: str, runtime: st
     assert ("handler-form" in ids(rules.start_failures(made, made.functions[0], full_board()))) != good
     unknown = replace(of(group([], [function("f", Executable=handler)])), code={})
     assert "handler-form" not in ids(rules.check(unknown))
+
+
+@pytest.mark.parametrize(("number", "good"), [(-1, False), (0, True), (2**31 - 1, True), (2**31, False)])
+def test_an_id_to_run_as_is_an_integer_that_the_api_has(number: int, good: bool) -> None:
+    made = of(group([], [function("f", run_as={"Uid": number, "Gid": 5})]))
+    assert ids(rules.check(made)) == ([] if good else ["run-as-range"])
+
+
+THINGS = "arn:aws:iot:eu-west-1:123456789012:"
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({}, []),
+        ({"ThingArn": f"{THINGS}thing/a:b_c-D9"}, []),
+        ({"ThingArn": f"{THINGS}thing/{'a' * 129}"}, ["thing-arn"]),
+        ({"ThingArn": f"{THINGS}thing/a/b"}, ["thing-arn"]),
+        ({"ThingArn": f"{THINGS}thing/a.b"}, ["thing-arn"]),
+        ({"ThingArn": "arn:aws:iot:eu-west-1:12:thing/a"}, ["thing-arn"]),
+        ({"CertificateArn": f"{THINGS}cert/{'0' * 63}"}, ["thing-arn"]),
+        ({"CertificateArn": f"{THINGS}cert/{'g' * 64}"}, ["thing-arn"]),
+        ({"CertificateArn": f"arn:aws:iot:eu-west-2:123456789012:cert/{'0' * 64}"}, ["thing-certificate"]),
+        ({"CertificateArn": f"arn:aws:iot:eu-west-1:210987654321:cert/{'0' * 64}"}, ["thing-certificate"]),
+        ({"CertificateArn": "${CERTIFICATE}"}, []),
+    ],
+)
+def test_a_thing_and_its_certificate_are_such_as_iot_has(change: dict[str, str], found: list[str]) -> None:
+    device = {"Id": "d", "ThingArn": f"{THINGS}thing/a", "CertificateArn": f"{THINGS}cert/{'0' * 64}", **change}
+    assert ids(rules.check(of(group([], [])), others={"Devices": [device]})) == found
+
+
+@pytest.mark.parametrize(
+    ("space", "good"), [(None, True), (-1, False), (0, False), (1, True), (2**31 - 1, True), (2**31, False)]
+)
+def test_a_logger_s_space_is_a_size(space: int | None, good: bool) -> None:
+    logger = {"Id": "l", "Component": "Lambda", "Level": "INFO", "Type": "FileSystem", "Space": space}
+    assert ids(rules.check(of(group([], [])), others={"Loggers": [logger]})) == ([] if good else ["logger-space"])
 
 
 def test_a_directory_s_trailing_slash_changes_nothing() -> None:
@@ -771,7 +873,7 @@ def test_devices_and_subscriptions_of_a_group_were_fewer_before_1_11() -> None:
     assert (of_quotas.devices_per_group, of_quotas.subscriptions_per_group) == (2_500, 10_000)
     assert (of_quotas.devices_before_1_11, of_quotas.subscriptions_before_1_11) == (200, 1_000)
     things = "arn:aws:iot:eu-west-1:123456789012:"
-    one = {"CertificateArn": f"{things}cert/0a"}
+    one = {"CertificateArn": f"{things}cert/{'0a' * 32}"}
     many = [{**one, "Id": f"d{n}", "ThingArn": f"{things}thing/d{n}"} for n in range(201)]
     for version, count, told in (("1.10", 200, []), ("1.10", 201, ["section-total-disputed"]), ("1.11", 201, [])):
         found = rules.check(Group(core=CORE), version=parse_version(version), others={"Devices": many[:count]})

@@ -38,7 +38,7 @@ def thing(name: str, **more: Any) -> dict[str, Any]:
     return {
         "Id": name,
         "ThingArn": THING + name,
-        "CertificateArn": "arn:aws:iot:eu-west-1:123456789012:cert/00",
+        "CertificateArn": f"arn:aws:iot:eu-west-1:123456789012:cert/{'0' * 64}",
         **more,
     }
 
