@@ -28,6 +28,7 @@ from edge_sim.validation.verdict import judge
 LIMIT_S = 0.5
 COUNT = 200
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:"
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 
 
 def resource(number: int) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def resource(number: int) -> dict[str, Any]:
                 "OwnerSetting": {"GroupOwner": str(5000 + number), "GroupPermission": "ro"},
             }
         },
-        {"SecretsManagerSecretResourceData": {"ARN": f"arn:aws:secretsmanager:eu-west-1:1:secret:greengrass-{name}"}},
+        {"SecretsManagerSecretResourceData": {"ARN": f"{SECRET}greengrass-{name}-Ab3dEf"}},
     ]
     return {"Id": name, "Name": name, "ResourceDataContainer": kinds[number % 4]}
 
