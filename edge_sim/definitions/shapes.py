@@ -49,15 +49,14 @@ def is_clean(value: object, shape: model.Shape, reader: Reader | None) -> bool:
         return reader is None
     if isinstance(shape, list):
         return not isinstance(value, Array) or all(is_clean(item, shape[0], reader) for item in value)
-    exact = _sends_as_is(reader)
     if not isinstance(shape, Mapping) or not isinstance(value, Object):
-        return not exact or _is_exact(value, shape)
+        return not _sends_as_is(reader) or _is_exact(value, shape)
     for key, item in value.items():
         inner = shape.get(key)
         if inner is None:
             return False
         if item.__class__ is str:
-            if exact and inner.__class__ is str and inner != model.TEXT:
+            if inner.__class__ is str and inner != model.TEXT and _sends_as_is(reader):
                 return False
         elif not is_clean(item, inner, reader):
             return False

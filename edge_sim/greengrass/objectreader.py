@@ -44,9 +44,11 @@ class ObjectReader:
         self.findings: list[Finding] = [] if findings is None else findings
         self.value: dict[str, object] = value if isinstance(value, dict) else {}
         self._substitute = substitute
+        if isinstance(value, dict):
+            return
         if is_open(value):
             self.findings.append(undecided(path, value, "an object"))
-        elif not isinstance(value, dict):
+        else:
             self.fault(f"must be an object, not {kind_of(value)}")
             self.findings = self.findings if findings is None else []  # what it lacks follows from that
 

@@ -329,14 +329,14 @@ class Resource:
 
 def permission(reader: ObjectReader, key: str) -> Permission | None:
     """Return a member that says ``ro`` or ``rw``; None for an empty or absent one, and for what is noted as wrong."""
-    is_open, word = reader.open_word(key, PERMISSIONS)
-    if is_open:
-        return word
     value = reader.text(key)
-    known = next((allowed for allowed in PERMISSIONS if allowed == value), None)
-    if value and known is None:
+    for known in PERMISSIONS:
+        if value == known:
+            return known
+    is_open, word = reader.open_word(key, PERMISSIONS)
+    if value and not is_open:
         reader.fault(f"must be 'ro' or 'rw', not {value!r}", key=key)
-    return known
+    return word
 
 
 def _place(reader: ObjectReader, key: str) -> str:
