@@ -48,6 +48,7 @@ __all__ = [
 ]
 SCENARIO = "edge-sim.yaml"
 _UNREADABLE = "unreadable"
+_SCENARIO_PATH = "$.scenario"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +127,21 @@ def fault(error: InvalidDefinitionError) -> Finding:
         id=_UNREADABLE,
         severity="error",
         phase="create",
-        path="$.scenario",
+        path=_SCENARIO_PATH,
         message=error.problem,
         source="ours: the scenario",
         hint=error.hint,
     )
+
+
+def without_needs_of_runs(scenario: Scenario) -> Scenario:
+    """Return a scenario without its findings about what only a run misses: a function's code, a function to invoke."""
+
+    def definition_alone(variant: Definition) -> Definition:
+        findings = tuple(finding for finding in variant.findings if finding.path != _SCENARIO_PATH)
+        return replace(variant, findings=findings)
+
+    return replace(scenario, definition=_in_all(scenario.definition, definition_alone))
 
 
 def redaction(scenario: Scenario) -> Redaction:

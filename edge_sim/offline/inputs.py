@@ -16,7 +16,7 @@ from edge_sim.errors import UsageError, assert_never
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel
 from edge_sim.limits import LINKS_COPIED, Limits, Links
-from edge_sim.scenario import Scenario, read
+from edge_sim.scenario import Scenario, read, without_needs_of_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +76,8 @@ def read_inputs(
 ) -> Inputs:
     """Read GROUP, the ``URI=PATH`` pairs, the limits ``NAME=NUMBER``, and how links are handled.
 
-    ``faulty``: take a definition with faults as far as it could be read. A scenario with a fault is not taken: all that
-    it names would be missed.
+    ``faulty``: take a definition with faults as far as it could be read, and a scenario that lacks what only a run
+    needs. A scenario that cannot be read is not taken: all that it names would be missed.
 
     Raises UsageError for a path or pair that leads nowhere and for what is no limit, InvalidDefinitionError for a
     definition or scenario that cannot be read.
@@ -85,7 +85,9 @@ def read_inputs(
     scenario = read(path, choice=choice)
     if scenario.fault is not None:
         raise scenario.fault
-    if not faulty:
+    if faulty:
+        scenario = without_needs_of_runs(scenario)
+    else:
         scenario.definition.refuse(scenario.definition.errors)
     scenario.definition.require_values()
     own = inputs_of(scenario)

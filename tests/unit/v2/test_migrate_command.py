@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from edge_sim.agent.events import LogFile
 from edge_sim.agent.functions.router import Router
@@ -198,3 +199,13 @@ def test_a_fault_of_the_scenario_is_the_only_one(tmp_path: Path) -> None:
 def test_a_group_leaves_one_board(tmp_path: Path) -> None:
     group = write_group(tmp_path / "group", [ml("m")], [function("f", ("m", None))])
     assert str(edge("migrate", group, "--from-profile", "all", status=2).exception) == "all: no such device profile"
+
+
+def test_a_run_s_needs_block_no_migration(tmp_path: Path) -> None:
+    """Without its code a function cannot be run here; as an imported Lambda it brings it itself."""
+    group = write_group(tmp_path / "group", [], [function("f", isolation="GreengrassContainer")])
+    file = group / "edge-sim.yaml"
+    text = yaml.safe_load(file.read_text())
+    del text["code"]
+    file.write_text(yaml.safe_dump({**text, "invocations": [{"function": "other", "event": {}}]}))
+    assert "unreadable" not in {one["id"] for one in report(group, status=0)["findings"]}
