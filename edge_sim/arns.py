@@ -38,5 +38,13 @@ def parts(text: str) -> Arn:
     return Arn(*fields[3:_FIELDS])
 
 
+def relocated(text: str, place: str) -> str:
+    """Return an ARN in the partition, region and account of the ARN ``place``; what is no ARN stays as it is."""
+    fields, there = text.split(":", _FIELDS - 1), place.split(":", _FIELDS - 1)
+    if len(fields) < _FIELDS:
+        return text
+    return ":".join((*there[:2], fields[2], *there[3 : _FIELDS - 1], fields[-1]))
+
+
 TARGET = re.compile(pattern("iot", "(thing|thinggroup)/([a-zA-Z0-9:_-]{1,128})", SOMEWHERE))
 """A thing or thing group: region, account, which of the two, name."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.config import STABLE_WINDOW_S
-from edge_sim.arns import arn
+from edge_sim.arns import arn, relocated
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.deployment import ENDED
 from edge_sim.greengrass.families import FAMILIES
@@ -141,8 +141,12 @@ def create_thing(aws: Aws, name: str) -> str:
 
 
 def deploy(aws: Aws, name: str, thing_arn: str, certificate_arn: str, definitions: Definitions) -> tuple[str, str]:
-    """Create a group with one core and deploy it; return the ids of the group and of the deployment."""
+    """Create a group with one core and deploy it; return the ids of the group and of the deployment.
+
+    The definition's certificate is taken to be of the thing's account and region, as the local cloud knows no other.
+    """
     gg = aws.greengrass
+    certificate_arn = relocated(certificate_arn, thing_arn)
     core = {"Id": name, "ThingArn": thing_arn, "CertificateArn": certificate_arn, "SyncShadow": False}
     cores = aws.call(gg, "create_core_definition", Name=name, InitialVersion={"Cores": [core]})
     group = aws.call(gg, "create_group", Name=name)
