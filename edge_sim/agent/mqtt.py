@@ -125,7 +125,8 @@ class _PahoChannel:
         self._failures = 0
         self._short = 0
         self._connected_at: float | None = None
-        self._told: set[str] = set()
+        self._reasons: set[str] = set()
+        """Why there was no connection, each said once until the next good one."""
         self._lasting = self._secure = False
         self._where = ""
         self._closing = False
@@ -210,7 +211,7 @@ class _PahoChannel:
         self._client.ready = True
         self._lasting = False
         if self._short < PUSHED_OUT:  # then the next loss is no news
-            self._told.clear()
+            self._reasons.clear()
         self._tell_connected()
 
     def _on_disconnect(self, client: Any, _userdata: Any, *rest: Any) -> None:
@@ -218,7 +219,7 @@ class _PahoChannel:
         since, self._connected_at = self._connected_at, None
         if since is not None and self._now() - since > STABLE_S:
             self._failures = self._short = 0
-            self._told.clear()
+            self._reasons.clear()
         elif since is not None and not client.given_up:
             self._short += 1
         self._schedule_retry()
@@ -250,8 +251,8 @@ class _PahoChannel:
     def _tell(self, reason: str) -> None:
         """Say why there is no connection, unless that is known already, as is whether it is likely to stay so."""
         lasting = self._client.is_kept_out
-        if not self._closing and (reason not in self._told or lasting != self._lasting):
-            self._told.add(reason)
+        if not self._closing and (reason not in self._reasons or lasting != self._lasting):
+            self._reasons.add(reason)
             self._lasting = lasting
             self._tell_disconnected(reason, lasting)
 

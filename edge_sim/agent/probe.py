@@ -207,18 +207,18 @@ def _below(root: Path) -> Files:
 def _paths(files: Files, paths: Iterable[str]) -> dict[str, Node]:
     nodes: dict[str, Node | None] = {}
     waiting = [(path, 0) for path in paths]
-    asked: set[str] = set()
+    ends: set[str] = set()
     while waiting:
         path, links = waiting.pop()
         path = "/" + os.path.normpath(path).lstrip("/")  # of two slashes it keeps both
-        for step in () if path in asked else (path, *map(str, Path(path).parents)):
+        for step in () if path in ends else (path, *map(str, Path(path).parents)):
             if step not in nodes:
                 nodes[step] = files.look(step)
             node = nodes[step]
             if node is not None and node.target is not None and links < MAX_LINKS:
                 base = os.path.join(os.path.dirname(step), node.target)  # noqa: PTH118, PTH120 - board paths
                 waiting.append((base + path[len(step) :], links + 1))
-        asked.add(path)
+        ends.add(path)
     return {path: node for path, node in nodes.items() if node is not None}
 
 

@@ -54,11 +54,10 @@ def read_trial(gg: str) -> dict[str, Any] | None:
     """Return the trial that was written down; ``failed`` is set where it was given up."""
     try:
         with Path(gg, TRIAL).open(encoding="utf-8") as file:
-            found = json.load(file)
-        texts = {
-            name: str(found[name]) for name in ("old", "new", "token", "failed") if name != "failed" or name in found
-        }
-        return {**texts, "starts": int(found["starts"])}
+            members = json.load(file)
+        names = ("old", "new", "token", *(["failed"] if "failed" in members else []))
+        texts = {name: str(members[name]) for name in names}
+        return {**texts, "starts": int(members["starts"])}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

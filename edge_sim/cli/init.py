@@ -65,7 +65,7 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None
     if not folder.parent.is_dir():
         raise UsageError(f"{output}: cannot be created: the directory {folder.parent} does not exist")
     sources = reader.sources(paths or (Path(),), choice)
-    result = initial(sources, folder, names, choice, ask=_asked)
+    result = initial(sources, folder, names, choice, ask=_answer)
     _write(result, folder)
     if fmt == "json":
         about = {"files": [str(file) for file in result.files], "missing": result.missing, "notes": result.assumed}
@@ -75,7 +75,7 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None
     sys.exit(_MISSING if result.missing else 0)
 
 
-def _asked(guess: str) -> str | None:
+def _answer(guess: str) -> str | None:
     """Return the board that a person at a terminal names; None where nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None

@@ -143,7 +143,7 @@ def differences(accounts: Iterable[CoreAccount], executions: Sequence[Execution]
     by_thing: dict[str, list[Execution]] = {}
     for execution in executions:
         by_thing.setdefault(execution.thing, []).append(execution)
-    return [found for account in accounts for found in _of_core(account, by_thing.get(account.model.thing, []))]
+    return [each for account in accounts for each in _of_core(account, by_thing.get(account.model.thing, []))]
 
 
 def _of_core(account: CoreAccount, executions: Sequence[Execution]) -> Iterable[Disagreement]:

@@ -119,13 +119,13 @@ def progress(client: Aws, job: FleetJob) -> Progress:
 
 def executions(client: Aws, job: FleetJob) -> list[Execution]:
     """Return every execution of a job."""
-    found: list[Execution] = []
+    rows: list[Execution] = []
     more: dict[str, str] = {}
     while True:
         page = client.call(client.iot, "list_job_executions_for_job", jobId=job.job_id, maxResults=PAGE, **more)
         for row in page["executionSummaries"]:
             summary = row["jobExecutionSummary"]
-            found.append(
+            rows.append(
                 Execution(
                     job=job.job_id,
                     thing=row["thingArn"].rpartition("/")[2],
@@ -134,7 +134,7 @@ def executions(client: Aws, job: FleetJob) -> list[Execution]:
                 )
             )
         if "nextToken" not in page:
-            return found
+            return rows
         more = {"nextToken": page["nextToken"]}
 
 

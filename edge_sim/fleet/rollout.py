@@ -190,7 +190,7 @@ class _Rollout:
         report.trouble, report.notes = self.crew.trouble, self.crew.notes
         self.storms = storms.Storms(report.fleet.storms, cloud, self.crew.drop)
         report.storms = self.storms.passed
-        self._told = 0.0
+        self._shown_at = 0.0
         self._deadline = time.monotonic() + report.options.limit_s
 
     def run(self, agents: control.ControlAgents, profiles: Sequence[DeviceProfile], driver: Driver | None) -> None:
@@ -263,7 +263,7 @@ class _Rollout:
                 if self.storms.over and self._is_over():
                     break
                 self.storms.carry_out(time.time() - (self._report.created_at or 0.0))
-            if time.monotonic() - self._told >= SAY_EVERY_S:  # counting thousands of cores takes a while
+            if time.monotonic() - self._shown_at >= SAY_EVERY_S:  # counting thousands of cores takes a while
                 states = self._show()
                 self._say(", ".join(f"{states[state]:,} {state}" for state in STATES if states[state]))
             self._look_at_clock()
@@ -319,8 +319,8 @@ class _Rollout:
     def _say(self, text: str) -> None:
         """Show how far the run is, unless that was done a moment ago."""
         now = time.monotonic()
-        if now - self._told >= SAY_EVERY_S:
-            self._told = now
+        if now - self._shown_at >= SAY_EVERY_S:
+            self._shown_at = now
             self._progress(text)
 
     def _look_at_clock(self) -> None:

@@ -29,15 +29,15 @@ def candidates(releases: Releases, journal: Journal) -> list[str]:
     current, last_good = releases.current(), releases.last_known_good()
     if record is not None and record.phase is Phase.ROLL_BACK and not record.confirmed:
         return _runnable(releases, [*after_roll_back(releases, record), current])
-    said = None if record is None else record.new if record.confirmed else record.old
+    by_record = None if record is None else record.new if record.confirmed else record.old
     installed = releases.installed()
-    return _runnable(releases, [current, said, last_good, *(installed if len(installed) == 1 else ())])
+    return _runnable(releases, [current, by_record, last_good, *(installed if len(installed) == 1 else ())])
 
 
 def after_roll_back(releases: Versions, record: Record) -> list[str]:
     """Return what a roll-back may bring up: the old version, then the last one that was healthy."""
-    found = _runnable(releases, [record.old, releases.last_known_good()])
-    return [version for version in found if version != record.new]
+    versions = _runnable(releases, [record.old, releases.last_known_good()])
+    return [version for version in versions if version != record.new]
 
 
 def _runnable(releases: Versions, versions: list[str | None]) -> list[str]:

@@ -68,11 +68,11 @@ class Confinement:
         """
         from edge_sim.agent.elf import running_emulator
 
-        with _memory_file() as output, _memory_file() as told:  # no pipes: who keeps one open must not hold us
+        with _memory_file() as output, _memory_file() as status_file:  # no pipes: who keeps one open must not hold us
             if running_emulator() is not None:
                 poll = _started([*argv], {**environment, self._mark: str(self._gg)}, output).poll
             else:
-                poll = self._below_keeper(argv, environment, output, told)
+                poll = self._below_keeper(argv, environment, output, status_file)
             deadline = time.monotonic() + limit_s
             while (status := poll()) is None:
                 if time.monotonic() >= deadline:
@@ -121,23 +121,23 @@ class Confinement:
         if self._inherited is None:
             self._inherited = processes.matching(self._packages, self._root, self._label, (self._mark, str(self._gg)))
         keepers = processes.existing(keeper.pid for keeper in self._keepers if keeper.poll() is None)
-        found = processes.with_descendants([*self._inherited, *keepers])
-        return BuildLimits(memory=processes.memory(found), processes=len(found))
+        alive = processes.with_descendants([*self._inherited, *keepers])
+        return BuildLimits(memory=processes.memory(alive), processes=len(alive))
 
     def _below_keeper(
-        self, argv: Sequence[str], environment: Mapping[str, str], output: IO[bytes], told: IO[bytes]
+        self, argv: Sequence[str], environment: Mapping[str, str], output: IO[bytes], status_file: IO[bytes]
     ) -> Callable[[], int | None]:
         """Start a command below a keeper and return what tells its status once it has ended."""
         self._open_groups()
         self._keepers = [keeper for keeper in self._keepers if keeper.poll() is None]
         procs = [group.procs for group in self._groups.values()]
-        words = [self._label, str(told.fileno()), str(len(procs)), *procs, *argv]
+        words = [self._label, str(status_file.fileno()), str(len(procs)), *procs, *argv]
         python = [sys.executable, "-I", "-S", str(_KEEPER)]
-        keeper = _started([*python, *words], environment, output, told.fileno())
+        keeper = _started([*python, *words], environment, output, status_file.fileno())
         self._keepers.append(keeper)
 
         def poll() -> int | None:
-            text = os.pread(told.fileno(), MAX_STATUS, 0)
+            text = os.pread(status_file.fileno(), MAX_STATUS, 0)
             return int(text) if text else keeper.poll()
 
         return poll
@@ -153,13 +153,13 @@ class Confinement:
         except OSError:  # there is nothing to run either
             return
         name = f"{self._name}-{place.st_dev:x}-{place.st_ino:x}"
-        made = {
+        groups = {
             "memory": cgroups.make("memory", name, self._limit_memory),
             "pids": cgroups.make("pids", name, lambda group: group.limit_processes(self._limits.processes)),
         }
-        self._groups = {controller: group for controller, group in made.items() if group is not None}
-        self._kills = made["memory"].memory_kills() if made["memory"] else 0
-        self._refusals = made["pids"].refused_processes() if made["pids"] else 0
+        self._groups = {controller: group for controller, group in groups.items() if group is not None}
+        self._kills = groups["memory"].memory_kills() if groups["memory"] else 0
+        self._refusals = groups["pids"].refused_processes() if groups["pids"] else 0
 
     def _limit_memory(self, group: Cgroup) -> None:
         group.limit_memory(self._limits.memory)

@@ -34,15 +34,15 @@ def check(root: Path, greengrass_root: str) -> None:
 def _wrong(path: Path) -> str | None:
     """Return what is wrong with a script, or None."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         return "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return "is not a file"
-    if found.st_uid != 0:
-        return f"is owned by uid {found.st_uid}, not by root"
-    if not found.st_mode & stat.S_IXUSR:
+    if status.st_uid != 0:
+        return f"is owned by uid {status.st_uid}, not by root"
+    if not status.st_mode & stat.S_IXUSR:
         return "is not executable by root"
-    if found.st_mode & (stat.S_IXGRP | stat.S_IXOTH):
-        return f"has mode {stat.S_IMODE(found.st_mode):04o}: it must be executable by root only"
+    if status.st_mode & (stat.S_IXGRP | stat.S_IXOTH):
+        return f"has mode {stat.S_IMODE(status.st_mode):04o}: it must be executable by root only"
     return None

@@ -158,9 +158,9 @@ def _content(path: Path) -> bytes:
 def _decode(content: bytes) -> Record | None:
     """Return the record that a copy holds, or None when it is torn, altered or of another format."""
     try:
-        found = json.loads(content)
-        fields = found["record"]
-        if found["format"] != FORMAT or found["checksum"] != _checksum(fields):
+        document = json.loads(content)
+        fields = document["record"]
+        if document["format"] != FORMAT or document["checksum"] != _checksum(fields):
             return None
         report = fields["report"]
         fields |= {"phase": Phase[fields["phase"]], "report": Report(**report) if report else None}

@@ -22,12 +22,12 @@ CANNOT_RUN = 127
 
 
 def main(_label: str, status_descriptor: str, count: str, *words: str) -> None:
-    number, told = int(count), int(status_descriptor)
+    number, status_file = int(count), int(status_descriptor)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for procs in words[:number]:
         with open(procs, "w") as file:
             file.write("0")
-    os.set_inheritable(told, False)
+    os.set_inheritable(status_file, False)
     child = os.fork()
     if child == 0:
         become(words[number:])
@@ -40,8 +40,8 @@ def main(_label: str, status_descriptor: str, count: str, *words: str) -> None:
         except ChildProcessError:
             return
         if pid == child:
-            os.write(told, b"%d" % os.waitstatus_to_exitcode(status))
-            os.close(told)
+            os.write(status_file, b"%d" % os.waitstatus_to_exitcode(status))
+            os.close(status_file)
 
 
 def become(command: tuple[str, ...]) -> None:

@@ -98,9 +98,9 @@ class Outbox:
         """
         versions = {"from": record.old or "none", "to": record.new or "unknown"}
         events = self._core_events()
-        found = {"phase": record.phase.name, **versions, HOLDER: record.holder, **more}
-        found |= {"note": self.note, "core": events, "log": self._log.recent(MAX_DETAIL_CHARS)}
-        return {name: value for name, value in found.items() if value}
+        details = {"phase": record.phase.name, **versions, HOLDER: record.holder, **more}
+        details |= {"note": self.note, "core": events, "log": self._log.recent(MAX_DETAIL_CHARS)}
+        return {name: value for name, value in details.items() if value}
 
     def send(self) -> None:
         """Send what is queued and close the journal.
@@ -136,14 +136,14 @@ class Outbox:
     def _may_end_otherwise(self, record: Record) -> bool:
         """Tell whether a restart may find another end than a failure in journal and link."""
         try:
-            found = self._journal.read()
+            latest = self._journal.read()
         except UpdateError:
             return True
-        if found is None or (found.job, found.execution) != (record.job, record.execution):
+        if latest is None or (latest.job, latest.execution) != (record.job, record.execution):
             return False
-        if found.confirmed:  # the disk took the commit: did it take the way back?
+        if latest.confirmed:  # the disk took the commit: did it take the way back?
             return not record.confirmed and self._installation(record.software).releases.current() == record.new
-        return PHASES[found.phase].ways[Event.CUT_OFF] is Phase.ACTIVATE
+        return PHASES[latest.phase].ways[Event.CUT_OFF] is Phase.ACTIVATE
 
     def _explain(self, record: Record, progress: str, **more: str) -> None:
         """Tell the cloud why an update does not end. No answer is no reason to wait."""

@@ -27,9 +27,9 @@ def check(build: Path, board: BoardIdentity) -> None:
                 f"{name} in the build is for {_machine(elf.machine)}, but this board is {board.architecture}"
             )
         loader = interpreter(path)
-        found = "musl" if "ld-musl" in loader else "glibc"
-        if loader and found != libc:
-            raise UpdateError(f"{name} in the build needs {found} ({loader}), but this board has {libc}")
+        own_libc = "musl" if "ld-musl" in loader else "glibc"
+        if loader and own_libc != libc:
+            raise UpdateError(f"{name} in the build needs {own_libc} ({loader}), but this board has {libc}")
 
 
 def _machine(number: int) -> str:

@@ -34,29 +34,29 @@ def is_started_from(pid: int, packages: str, root: Path) -> bool:
 def first_started(program: re.Pattern[str], root: Path) -> tuple[int, str] | None:
     """Return id and version of the oldest live process of ``program``, whose first group is the version."""
     for process in psutil.process_iter():
-        found = next(filter(None, map(program.fullmatch, _first_words(process))), None)
-        if found is not None and _is_alive(process) and _seen_root(process) == root:
-            return process.pid, found[1]
+        match = next(filter(None, map(program.fullmatch, _first_words(process))), None)
+        if match is not None and _is_alive(process) and _seen_root(process) == root:
+            return process.pid, match[1]
     return None
 
 
 def existing(pids: Iterable[int]) -> list[psutil.Process]:
     """Return the processes with these ids, without those that have ended."""
-    found = []
+    processes = []
     for pid in pids:
         with suppress(psutil.Error, ValueError, OverflowError):
-            found.append(psutil.Process(pid))
-    return found
+            processes.append(psutil.Process(pid))
+    return processes
 
 
 def with_descendants(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
     """Return the live ones among ``processes`` and all below them, each once."""
-    found: dict[int, psutil.Process] = {}
+    by_id: dict[int, psutil.Process] = {}
     for process in processes:
         with suppress(psutil.Error):
-            below = () if process.pid in found else process.children(recursive=True)
-            found |= {each.pid: each for each in (process, *below)}
-    return [process for process in found.values() if _is_alive(process)]
+            below = () if process.pid in by_id else process.children(recursive=True)
+            by_id |= {each.pid: each for each in (process, *below)}
+    return [process for process in by_id.values() if _is_alive(process)]
 
 
 def memory(processes: Sequence[psutil.Process]) -> int:
@@ -76,13 +76,13 @@ def end(find: Callable[[], Sequence[psutil.Process]], *, limit_s: float) -> list
     """
     stopped: set[psutil.Process] = set()
     for _ in range(ROUNDS):
-        found = set(find()) - stopped
-        if not found:
+        others = set(find()) - stopped
+        if not others:
             break
-        for process in found:
+        for process in others:
             with suppress(psutil.Error):
                 process.suspend()
-        stopped |= found
+        stopped |= others
     for process in stopped:
         with suppress(psutil.Error):
             process.kill()

@@ -105,8 +105,8 @@ class Releases:
         name, packages = self._name(version), tree / self.software.archive
         others = sorted(entry.name for entry in packages.iterdir()) if packages.is_dir() else []
         if others != [name]:
-            found = ", ".join(others) or "nothing"
-            raise UpdateError(f"the build holds {found} in {self.software.archive}/, not just {name}")
+            content = ", ".join(others) or "nothing"
+            raise UpdateError(f"the build holds {content} in {self.software.archive}/, not just {name}")
         self._verify(packages / name, version)
         place = self.directory(version)
         if self.current() == version:
@@ -157,8 +157,8 @@ class Releases:
 
     def prune(self, keep: Collection[str]) -> list[str]:
         """Remove versions that are neither kept, current nor last known good; return them."""
-        wanted = {*keep, self.current(), self.last_known_good()}
-        removed = [version for version in self.installed() if version not in wanted]
+        survivors = {*keep, self.current(), self.last_known_good()}
+        removed = [version for version in self.installed() if version not in survivors]
         for version in removed:
             shutil.rmtree(self.directory(version))
         return removed

@@ -73,11 +73,11 @@ class Supervisor(Runner):
         if self.stopping.is_set():
             raise CoreError(f"{' '.join(self.software.start)}: the agent is stopping")
         try:
-            status, said = self._run(version, self.software.start, self._start_limit_s or self._configured_limit_s())
+            status, words = self._run(version, self.software.start, self._start_limit_s or self._configured_limit_s())
             running = self.running()
             if status != 0 or running is None:
-                said = said or f"no {self.software.name} is running afterwards"
-                why = "; ".join(filter(None, (said, self._confinement.breach())))
+                words = words or f"no {self.software.name} is running afterwards"
+                why = "; ".join(filter(None, (words, self._confinement.breach())))
                 raise CoreError(f"{' '.join(self.software.start)}: {why}")
         except CoreError:
             self.kill()
@@ -108,15 +108,15 @@ class Supervisor(Runner):
         """
         from edge_sim.agent.update import processes
 
-        said = self._said()
-        if said is not None and processes.is_started_from(said.pid, *self._origin()):
-            return said
+        report = self._report()
+        if report is not None and processes.is_started_from(report.pid, *self._origin()):
+            return report
         packages, root = self._origin()
         program = re.compile(rf"{re.escape(packages)}({VERSION.pattern})/{re.escape(self.software.executables[-1])}")
-        found = processes.first_started(program, root)
-        return None if found is None else Running(version=found[1], pid=found[0])
+        oldest = processes.first_started(program, root)
+        return None if oldest is None else Running(version=oldest[1], pid=oldest[0])
 
-    def _said(self) -> Running | None:
+    def _report(self) -> Running | None:
         try:
             with self._state_file.open("rb") as file:
                 state = json.loads(file.read(MAX_STATE_BYTES))
@@ -158,9 +158,9 @@ class Supervisor(Runner):
 
     def run_script(self, path: str, limit_s: float) -> None:
         """Run a program of the board's owner below the Greengrass root. Raises CoreError unless it ends well."""
-        status, said = self._execute((path,), limit_s)
+        status, words = self._execute((path,), limit_s)
         if status != 0:
-            raise CoreError(f"{Path(path).name} ended with status {status}{said and f': {said}'}")
+            raise CoreError(f"{Path(path).name} ended with status {status}{words and f': {words}'}")
 
     def _execute(self, command: Command, limit_s: float) -> tuple[int, str]:
         """Run a program below the Greengrass root; return its status and last words. Raises CoreError."""

@@ -270,8 +270,8 @@ class DevicePlane:
             return ExecutionReply(timestamp=int(now), client_token=token)
         job = self.records.job(execution.job_id) if document else None
         content = handed_out(job, execution.thing_name, self._presign) if job else None
-        told = rules.data(execution, content, now)
-        return ExecutionReply(timestamp=int(now), execution=told, client_token=token)
+        data = rules.data(execution, content, now)
+        return ExecutionReply(timestamp=int(now), execution=data, client_token=token)
 
     def _notify(self, thing: str, due: rules.Notices, queue: Sequence[JobExecution]) -> None:
         """Tell ``thing`` what it has to hear of its executions that are not final."""

@@ -42,12 +42,12 @@ _OPENERS: Mapping[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xf
 
 @dataclass(frozen=True, kw_only=True)
 class _Image:
-    """What an image is made from. ``base`` None: the Dockerfile's own; ``given``: the base is somebody's file."""
+    """What an image is made from. ``base`` None: the Dockerfile's own; ``from_file``: the base is the user's file."""
 
     architecture: str
     content: bytes
     base: Base | None
-    given: bool
+    from_file: bool
 
     @property
     def tag(self) -> str:
@@ -58,7 +58,7 @@ class _Image:
     @property
     def network(self) -> str:
         """A base of ours holds all that is needed, and a build without a network proves it."""
-        return "none" if self.base and not self.given else "host"
+        return "none" if self.base and not self.from_file else "host"
 
 
 def image_for(architecture: str, base: Path | None = None, bundle: bytes | None = None) -> str:
@@ -157,7 +157,9 @@ def _image(architecture: str, file: Path | None, bundle: bytes | None) -> _Image
         base = Base(architecture=architecture, path=file, content=digest(file)) if file else cached(architecture, suite)
     except OSError as error:
         raise file_error(f"{file}: cannot be read: {error.strerror}", error) from error
-    return _Image(architecture=architecture, content=context(architecture, bundle), base=base, given=file is not None)
+    return _Image(
+        architecture=architecture, content=context(architecture, bundle), base=base, from_file=file is not None
+    )
 
 
 def _has(client: Any, name: str) -> bool:
@@ -224,7 +226,7 @@ def _failed(image: _Image, log: list[str], why: str) -> UnsupportedEnvironmentEr
     hint = None
     if image.base is None:
         hint = f"Without a registry: {advice.BASES}, or give a root file system with --base FILE.tar."
-    elif image.given:
+    elif image.from_file:
         hint = "A base must hold Python 3.10 or newer and the agent's packages, or reach its own package feed."
     return UnsupportedEnvironmentError(
         f"the image for {image.architecture} could not be built: {why}",

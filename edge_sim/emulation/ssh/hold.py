@@ -63,7 +63,7 @@ class Hold:
         self._keep_bundle = keep_bundle
         self._free_kib = free_kib
         self._spare_kib = spare_kib
-        self._kept = False
+        self._bundle_stays = False
         self._taken = False
         self._closing = threading.Lock()
 
@@ -110,7 +110,7 @@ class Hold:
             raise UnsupportedEnvironmentError(
                 f"{self._connection.address}: {what}: {reason(done.stderr, done.returncode)}",
                 details=ending(done.stderr),
-                hint=f"The board is as it was{f', except for the bundle in {KEPT}' if self._kept else ''}.",
+                hint=f"The board is as it was{f', except for the bundle in {KEPT}' if self._bundle_stays else ''}.",
             )
 
     def _begin(self) -> str | None:
@@ -146,10 +146,10 @@ class Hold:
         self.check(self._connection.run([self.program, "agent", "--help"]), "the bundle does not start on the board")
         if self._keep_bundle:
             self.check(self._connection.run(script("keep")), "the bundle cannot be kept on the board")
-            self.place, self._kept = KEPT, True
+            self.place, self._bundle_stays = KEPT, True
 
     def _stays(self) -> Iterator[str]:
-        if self._kept:
+        if self._bundle_stays:
             away = f"edge-sim board restore --bundle {self._connection.address}"
             yield f"the agent's bundle stays in {KEPT} for the next run; to remove it: {away}"
 
