@@ -116,16 +116,19 @@ class Observed:
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateRow:
-    """One fact of the certificate. ``claimed`` is the profile's, or where a constant above says so, V1's."""
+    """One fact of the certificate. ``claimed`` is the profile's, or where a constant above says so, V1's.
+
+    ``actual`` is the board's: ``found`` in JSON, as in every report.
+    """
 
     fact: str
     claimed: str
-    found: str
+    actual: str
     verdict: Verdict
     reason: str = ""
 
     def as_json(self) -> dict[str, str]:
-        return vars(self).copy()
+        return {"found" if name == "actual" else name: value for name, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, row: JsonObject) -> CertificateRow:
@@ -133,7 +136,7 @@ class CertificateRow:
         return cls(
             fact=row.text("fact"),
             claimed=row.text("claimed"),
-            found=row.text("found"),
+            actual=row.text("found"),
             verdict=row.word("verdict", VERDICTS),
             reason=row.text("reason"),
         )
@@ -158,13 +161,15 @@ def summary(rows: Iterable[CertificateRow]) -> str:
     return ", ".join([*counts, f"not faithful: {', '.join(by_verdict['not faithful']) or '0'}"])
 
 
-def _row(fact: str, claimed: str, found: str, reason: str, *, emulator: str | None = None) -> CertificateRow:
+def _row(fact: str, claimed: str, actual: str, reason: str, *, emulator: str | None = None) -> CertificateRow:
     """Return the row of a fact that is right when it is the same; ``reason`` is for the other case."""
-    if claimed != found:
-        return CertificateRow(fact=fact, claimed=claimed, found=found, verdict="not faithful", reason=reason)
+    if claimed != actual:
+        return CertificateRow(fact=fact, claimed=claimed, actual=actual, verdict="not faithful", reason=reason)
     if emulator:
-        return CertificateRow(fact=fact, claimed=claimed, found=found, verdict="emulated", reason=f"{emulator} says so")
-    return CertificateRow(fact=fact, claimed=claimed, found=found, verdict="true")
+        return CertificateRow(
+            fact=fact, claimed=claimed, actual=actual, verdict="emulated", reason=f"{emulator} says so"
+        )
+    return CertificateRow(fact=fact, claimed=claimed, actual=actual, verdict="true")
 
 
 def _processor(claims: Claims, observed: Observed) -> Iterable[CertificateRow]:
@@ -237,13 +242,13 @@ def _accounts(claims: Claims, observed: Observed) -> Iterable[CertificateRow]:
     yield _row("set-id bits", "honoured", answer, observed.set_id_reason)
 
 
-def _table(fact: str, claimed: Mapping[str, object], found: Mapping[str, object]) -> CertificateRow:
+def _table(fact: str, claimed: Mapping[str, object], actual: Mapping[str, object]) -> CertificateRow:
     """Names that the board should not have count as well: a definition could use them."""
-    wrong = sorted(name for name in {*claimed, *found} if claimed.get(name) != found.get(name))
-    summary = f"{len(found)}, as claimed" if not wrong else f"{len(found)}, other: {_some(wrong)}"
+    wrong = sorted(name for name in {*claimed, *actual} if claimed.get(name) != actual.get(name))
+    summary = f"{len(actual)}, as claimed" if not wrong else f"{len(actual)}, other: {_some(wrong)}"
     verdict: Verdict = "not faithful" if wrong else "true"
     reason = "missing, unknown to the profile, or with other ids" if wrong else ""
-    return CertificateRow(fact=fact, claimed=f"{len(claimed)}", found=summary, verdict=verdict, reason=reason)
+    return CertificateRow(fact=fact, claimed=f"{len(claimed)}", actual=summary, verdict=verdict, reason=reason)
 
 
 def _some(names: Sequence[str]) -> str:
@@ -273,14 +278,14 @@ def _kernel(claims: Claims, observed: Observed) -> Iterable[CertificateRow]:
 def _memory(claims: Claims, observed: Observed) -> CertificateRow:
     claimed, total = f"{claims.memory_kib // 1024} MiB", f"{observed.memory_kib // 1024} MiB"
     if claims.memory_kib * (1 - _KERNELS_SHARE) <= observed.memory_kib <= claims.memory_kib:
-        return CertificateRow(fact="memory", claimed=claimed, found=total, verdict="true")
+        return CertificateRow(fact="memory", claimed=claimed, actual=total, verdict="true")
     if observed.memory_limit_kib == claims.memory_kib:
         reason = f"a control group's limit; /proc/meminfo shows {total}"
-        return CertificateRow(fact="memory", claimed=claimed, found=claimed, verdict="emulated", reason=reason)
+        return CertificateRow(fact="memory", claimed=claimed, actual=claimed, verdict="emulated", reason=reason)
     limit = observed.memory_limit_kib
     actual = total if limit is None else f"{limit // 1024} MiB"
     return CertificateRow(
-        fact="memory", claimed=claimed, found=actual, verdict="not faithful", reason="not the board's limit"
+        fact="memory", claimed=claimed, actual=actual, verdict="not faithful", reason="not the board's limit"
     )
 
 
@@ -289,7 +294,7 @@ def _cpus(claims: Claims, observed: Observed) -> CertificateRow:
     if quota == claims.cpus != observed.cpus:
         reason = f"a control group's quota; programs see {observed.cpus}"
         return CertificateRow(
-            fact="cpus", claimed=str(claims.cpus), found=f"{quota:g}", verdict="emulated", reason=reason
+            fact="cpus", claimed=str(claims.cpus), actual=f"{quota:g}", verdict="emulated", reason=reason
         )
     usable = observed.cpus if quota is None else min(float(observed.cpus), quota)
     return _row("cpus", str(claims.cpus), f"{usable:g}", "as many as this machine has")

@@ -55,9 +55,9 @@ def failed_board(name: str = "raspberry-pi-3", **changes: Any) -> BoardReport:
         "core": "1.10.0",
         "certificate": [
             CertificateRow(
-                fact="libc", claimed="musl", found="glibc", verdict="not faithful", reason="glibc instead of musl"
+                fact="libc", claimed="musl", actual="glibc", verdict="not faithful", reason="glibc instead of musl"
             ),
-            CertificateRow(fact="umask", claimed="0022", found="0022", verdict="true"),
+            CertificateRow(fact="umask", claimed="0022", actual="0022", verdict="true"),
         ],
         "deployment": DeploymentRow(id="d", group_id="g", status="Success"),
         "layout": [

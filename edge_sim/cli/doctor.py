@@ -78,7 +78,7 @@ def table(checks: Sequence[HostCheck]) -> Iterator[str]:
     yield f"{'check':<{name}}{'status':<{status}}found"
     for check in checks:
         head = f"{check.check:<{name}}{check.status:<{status}}"
-        yield from _wrapped(check.found, head, name + status)
+        yield from _wrapped(check.actual, head, name + status)
         if check.status != "ok":
             needed = "recommended" if check.needed_for == "optional" else f"needed for {check.needed_for}"
             yield from _wrapped(needed, " " * (name + status), name + status)
@@ -94,7 +94,7 @@ def certificate_table(rows: Sequence[CertificateRow]) -> Iterator[str]:
         if group:
             yield verdict
         for row in group:
-            text = row.found if row.found == row.claimed else f"{row.found} instead of {row.claimed}"
+            text = row.actual if row.actual == row.claimed else f"{row.actual} instead of {row.claimed}"
             reason = f"  ({row.reason})" if row.reason not in ("", text) else ""
             yield from _wrapped(text + reason, f"  {row.fact:<{name}}", name + 2)
 

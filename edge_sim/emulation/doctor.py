@@ -57,7 +57,7 @@ def real(profile: DeviceProfile) -> list[CertificateRow]:
         "cpus": str(profile.cpus),
     }
     return [
-        CertificateRow(fact=fact, claimed=value, found=value, verdict="true", reason="a real board")
+        CertificateRow(fact=fact, claimed=value, actual=value, verdict="true", reason="a real board")
         for fact, value in facts.items()
     ]
 

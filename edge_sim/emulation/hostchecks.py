@@ -42,11 +42,14 @@ BOTH, OPTIONAL, REAL_CORE = "local, docker", "optional", "a real core"
 
 @dataclass(frozen=True, kw_only=True)
 class HostCheck:
-    """One row. ``needed_for``: one of the words above, or a driver, which may say after a colon for which boards."""
+    """One row. ``needed_for``: one of the words above, or a driver, which may say after a colon for which boards.
+
+    ``actual`` is what this machine has: ``found`` in JSON, as in every report.
+    """
 
     check: str
     status: Status
-    found: str
+    actual: str
     needed_for: str
     fix: str = ""
 
@@ -55,7 +58,7 @@ class HostCheck:
 
     def as_json(self) -> dict[str, str]:
         """Return the row for the outside; a row that is ok has an empty fix."""
-        return vars(self).copy()
+        return {"found" if name == "actual" else name: value for name, value in vars(self).items()}
 
 
 def host_checks() -> list[HostCheck]:
@@ -80,8 +83,10 @@ def missing(checks: Sequence[HostCheck], driver: DriverName) -> list[HostCheck]:
     return [check for check in checks if check.blocks(driver)]
 
 
-def _row(check: str, status: Status, found: str, needed_for: str, fix: str = "") -> HostCheck:
-    return HostCheck(check=check, status=status, found=found, needed_for=needed_for, fix="" if status == "ok" else fix)
+def _row(check: str, status: Status, actual: str, needed_for: str, fix: str = "") -> HostCheck:
+    return HostCheck(
+        check=check, status=status, actual=actual, needed_for=needed_for, fix="" if status == "ok" else fix
+    )
 
 
 def kernel(release: str) -> Iterator[HostCheck]:

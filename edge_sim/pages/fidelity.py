@@ -37,9 +37,9 @@ def table(boards: Mapping[str, Sequence[CertificateRow]]) -> Table:
 def _cell(row: CertificateRow | None) -> Cell:
     if row is None:
         return Cell(text="not asked", state="open")
-    value = row.found if row.verdict == "true" else f"{row.found}, not {row.claimed}"
-    if row.found == row.claimed:
-        value = row.found
+    value = row.actual if row.verdict == "true" else f"{row.actual}, not {row.claimed}"
+    if row.actual == row.claimed:
+        value = row.actual
     detail = " · ".join(filter(None, (value, row.reason)))
     return Cell(text=row.verdict, state=_STATES[row.verdict], detail=detail)
 

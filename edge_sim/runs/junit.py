@@ -23,7 +23,7 @@ def to_junit(report: RunReport) -> str:
 
 def _suite(board: BoardReport) -> Suite:
     properties = {
-        f"certificate.{fact.fact}": f"{fact.verdict}: {fact.found} instead of {fact.claimed}"
+        f"certificate.{fact.fact}": f"{fact.verdict}: {fact.actual} instead of {fact.claimed}"
         for fact in board.certificate
     }
     return Suite(name=board.profile, cases=[*_cases(board)], properties=properties, seconds=board.seconds)

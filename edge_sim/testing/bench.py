@@ -58,7 +58,7 @@ class Bench:
         """The local cloud, which its boards reach."""
         packages = hostchecks.packages()
         if packages.status == "missing":
-            raise UnsupportedEnvironmentError(f"{packages.check}: {packages.found}", hint=packages.fix)
+            raise UnsupportedEnvironmentError(f"{packages.check}: {packages.actual}", hint=packages.fix)
         return self._closing.enter_context(CloudProcess(bind=self.kind.bind))
 
     @cached_property

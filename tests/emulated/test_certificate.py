@@ -30,7 +30,7 @@ def test_a_board_says_what_about_it_is_true(client: Any, name: str) -> None:
     found, notes = certificate("docker", profile, print)
     rows = {row.fact: row for row in found}
     assert any(note.startswith("capabilities: ") for note in notes)
-    assert rows["uname -m"].found == profile.architecture
+    assert rows["uname -m"].actual == profile.architecture
     assert rows["uname -m"].verdict == ("true" if native else "emulated")
     assert native or "qemu" in rows["uname -m"].reason
     for fact in ("ELF machine", "libc", "groups", "users", "umask"):
@@ -49,7 +49,7 @@ def test_a_boards_umask_is_its_own_whatever_it_is_judged_by(board_of: Callable[.
     name = board.container.removeprefix(boards.PREFIX)
     _, rows = running_certificate(name, replace(load_profile("generic-x86_64"), umask=0o002))
     (row,) = [row for row in rows if row.fact == "umask"]
-    assert (row.found, row.verdict) == ("0022", "not faithful")
+    assert (row.actual, row.verdict) == ("0022", "not faithful")
 
 
 def test_what_is_started_on_a_board_has_its_umask(client: Any, cloud: dict[str, str], tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_local_board_owns_up_to_this_machines_processor_and_programs() -> None
     made, notes = certificate("local", ROUTER, print)
     found = {row.fact: row for row in made}
     assert any("pseudo terminal" in note for note in notes)
-    assert (found["uname -m"].claimed, found["uname -m"].found) == ("armv7l", platform.machine())
+    assert (found["uname -m"].claimed, found["uname -m"].actual) == ("armv7l", platform.machine())
     for fact in ("uname -m", "kernel", "memory"):
         assert found[fact].verdict == "not faithful", found[fact]
     if platform.libc_ver()[0] == "glibc":
@@ -74,15 +74,15 @@ def test_what_was_changed_on_the_board_is_seen() -> None:
         replace(ZERO, umask=0o027),
         ["sh", "-c", "echo extra:x:4711: >>etc/group; sed -i s/pi:x:1000/pi:x:1001/ etc/passwd"],
     )
-    assert changed["umask"].found == "0027"
+    assert changed["umask"].actual == "0027"
     assert (changed["groups"].verdict, changed["users"].verdict) == ("not faithful", "not faithful")
-    assert "extra" in changed["groups"].found
-    assert "pi" in changed["users"].found
+    assert "extra" in changed["groups"].actual
+    assert "pi" in changed["users"].actual
 
 
 def test_set_id_bits_are_tried_not_assumed() -> None:
     with LocalBoard(BoardSpec(profile=ZERO)) as board:
         found = certificate_for(_Wrapped(board, "setpriv", "--no-new-privs"), ZERO)
     row = next(row for row in found if row.fact == "set-id bits")
-    assert (row.verdict, row.found) == ("not faithful", "ignored")
+    assert (row.verdict, row.actual) == ("not faithful", "ignored")
     assert "no-new-privileges" in row.reason

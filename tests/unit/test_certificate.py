@@ -89,7 +89,7 @@ def test_debian_standing_in_for_openwrt_is_told_by_its_libc() -> None:
     rows = {row.fact: row for row in judge(claims("openwrt-armv7"), seen)}
     assert (rows["libc"].verdict, rows["libc"].reason) == ("not faithful", "glibc instead of musl")
     assert "libc version" not in rows
-    assert rows["user land"].found == "debian 12"
+    assert rows["user land"].actual == "debian 12"
 
 
 @pytest.mark.parametrize(

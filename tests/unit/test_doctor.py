@@ -47,7 +47,7 @@ def test_kernels(release: str, local: str, core: str) -> None:
 def test_control_groups(tmp_path: Path, text: str, found: str, status: str) -> None:
     (tmp_path / "cgroup").write_text(text)
     check = hostchecks.cgroups(tmp_path / "cgroup")
-    assert (check.found, check.status) == (found, status)
+    assert (check.actual, check.status) == (found, status)
 
 
 def entry(name: str, flags: str) -> Interpreter:
@@ -129,10 +129,10 @@ def test_tables_fit_80_columns_on_a_terminal_and_carry_everything(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     long = "word " * 40
     checks = [
-        HostCheck(check="a check", status="missing", found=long, needed_for="docker", fix=long),
-        HostCheck(check="another check here", status="ok", found="x", needed_for="local"),
+        HostCheck(check="a check", status="missing", actual=long, needed_for="docker", fix=long),
+        HostCheck(check="another check here", status="ok", actual="x", needed_for="local"),
     ]
-    rows = [CertificateRow(fact="libc", claimed="musl", found="glibc", verdict="not faithful", reason=long)]
+    rows = [CertificateRow(fact="libc", claimed="musl", actual="glibc", verdict="not faithful", reason=long)]
     for lines in (list(table(checks)), list(certificate_table(rows))):
         assert (max(map(len, lines)) <= 80) == terminal, "a sentence in a file is one line"
         assert sum(line.count("word") for line in lines) == (80 if lines[0].startswith("check") else 40)

@@ -168,8 +168,8 @@ def test_a_long_directory_is_cut_and_says_so() -> None:
 
 def test_every_report_says_what_about_the_board_is_true() -> None:
     rows = [
-        CertificateRow(fact="libc", claimed="musl", found="glibc", verdict="not faithful"),
-        CertificateRow(fact="umask", claimed="0022", found="0022", verdict="true"),
+        CertificateRow(fact="libc", claimed="musl", actual="glibc", verdict="not faithful"),
+        CertificateRow(fact="umask", claimed="0022", actual="0022", verdict="true"),
     ]
     certified = board(certificate=rows)
     assert "Certificate  true: 1, emulated: 0, not faithful: libc" in shown(certified)
