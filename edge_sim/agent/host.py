@@ -47,10 +47,10 @@ class LinuxHost:
         try:
             os.chown(inside(self._root, path, follow_last=False), uid, gid, follow_symlinks=False)
         except OSError as error:
-            raise HostError(f"give to {uid}:{gid}", path, error) from error
+            raise HostError(f"change its owner to {uid}:{gid}", path, error) from error
 
     def sync(self, path: str) -> None:
         try:
             durable.sync_directory(inside(self._root, path))
         except OSError as error:
-            raise HostError("bring it to the disk", path, error) from error
+            raise HostError("sync it to disk", path, error) from error

@@ -73,7 +73,7 @@ def _backed(plain: BoardDevice, device: Device, backing: DeviceBacking, profile:
             raise _error(device.path, f"the board {profile.name} has no serial device there", _names(serial))
         return replace(plain, peer="lines", lines=_lines(device.path, backing.lines))
     if backing.frames:
-        _refuse_other(device, "char", "frames come out of a character device")
+        _refuse_other(device, "char", "only a character device supplies frames")
         return replace(plain, backing="pty", peer="frames", frames=_frames(device.path, backing.frames))
     if backing.size_kib is not None:
         _refuse_other(device, "block", "only a block device has a size")

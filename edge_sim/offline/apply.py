@@ -49,7 +49,9 @@ def apply(
     packed, notes = adopt(packed, target)
     if packed.unknown:
         owner = packed.unknown[0]
-        raise InvalidDefinitionError(f"{owner}: its package was not given", hint=f"--source {owner.address}=PATH")
+        raise InvalidDefinitionError(
+            f"{owner}: its package is not available here", hint=f"--source {owner.address}=PATH"
+        )
     rewritten = set(rewritten_files(packed, target))
     result = deploy(
         packed.group,
@@ -99,7 +101,8 @@ class _Local:
         archive = self._archives.get(url)
         if archive is None:
             raise HttpError(
-                "the last deployment has been modified and must be unpacked again, but its package was not given",
+                "the last deployment has been modified and must be unpacked again, but its package is not available "
+                "here",
                 hint="Pass it with --source URI=PATH.",
             )
         try:

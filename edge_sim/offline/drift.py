@@ -62,7 +62,7 @@ def drift(packed: PackedGroup, target: Target) -> Drift:
     differences = [_difference(line) for line in lines if line.kind]
     differences += [*_extra(entries, packed, board), *_sources(packed.group, board)]
     renamed_differences = [replace(difference, path=renamed(difference.path, own)) for difference in differences]
-    matches = (f"{new}: taken to be {old}, the one with its files" for new, old in own.items())
+    matches = (f"{new}: assumed to be {old}, whose files have the same names" for new, old in own.items())
     core = (finding for finding in rules.refusals(packed.group, target.facts) if finding.id != "source-exists")
     refusals = (f"the core would refuse: {finding.message}" for finding in core)
     return Drift(

@@ -175,7 +175,7 @@ def plan_page(
     )
 
 
-_NO_PACKAGE = "its package was not given, so its contents are unknown"
+_NO_PACKAGE = "its package is not available here, so its contents are unknown"
 _COMPARED = "+ to create, ~ to change, - to remove; changes are marked"
 
 

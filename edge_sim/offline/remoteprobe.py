@@ -48,7 +48,7 @@ def probe_rows(
         return [*JsonObject.parse(done.stdout).children("access", AccessRow.from_json)]
     except ValueError as error:
         lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        why = lines[0].removeprefix("error: ") if lines else f"the agent gave no answer (status {done.returncode})"
+        why = lines[0].removeprefix("error: ") if lines else f"the agent did not answer (status {done.returncode})"
         raise UnsupportedEnvironmentError(
             f"{connection.address}: cannot probe the board: {why}",
             details=ending(done.stderr),

@@ -118,7 +118,7 @@ def _letter(letter: str, answer: Answer) -> str:
 
 def _cell(judged: Judged | None, known: Mapping[Judged, Issue]) -> Cell:
     if judged is None:
-        return Cell(text="–", detail="not looked at", state="open")
+        return Cell(text="–", detail="not checked", state="open")
     row, issue = judged.row, known.get(judged)
     how = state(row)
     probed = any(answer.probed is not None for answer in row.answers.values())

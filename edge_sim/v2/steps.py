@@ -68,7 +68,8 @@ def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[s
     yield "Create the token exchange role; `iam/token-exchange-policy.draft.json` is a draft of its other permissions."
     yield (
         "Create the components, models first: "
-        "`aws greengrassv2 create-component-version --cli-input-json file://components/COMPONENT/create-component-version.json`."
+        "`aws greengrassv2 create-component-version --cli-input-json "
+        "file://components/COMPONENT/create-component-version.json`."
     )
     yield (
         "Deploy: `aws greengrassv2 create-deployment --cli-input-json file://deployment.json`. "
@@ -78,7 +79,7 @@ def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[s
     names = component_names(move)
     code = [names[f.id] for f in move.own_functions if f.id not in move.code_known]
     if code:
-        yield f"`{CODE_ARCHIVE}` is missing for functions whose code was not given: {_names(code)}."
+        yield f"`{CODE_ARCHIVE}` is missing for functions whose code was not available: {_names(code)}."
 
 
 def _names(names: Sequence[str]) -> str:

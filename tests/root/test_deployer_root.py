@@ -102,9 +102,11 @@ def test_chown_takes_a_link_itself_and_stays_on_the_board(tmp_path: Path) -> Non
 
 def test_errors_name_path_and_errno(tmp_path: Path) -> None:
     host = LinuxHost(tmp_path)
-    with pytest.raises(HostError, match=r"^/none: cannot give to 1:1: No such file or directory \(ENOENT\)$") as failed:
+    with pytest.raises(
+        HostError, match=r"^/none: cannot change its owner to 1:1: No such file or directory \(ENOENT\)$"
+    ) as failed:
         host.chown("/none", 1, 1)
     assert (failed.value.path, failed.value.errno, failed.value.exit_status) == ("/none", errno.ENOENT, 6)
     host.sync("/")
-    with pytest.raises(HostError, match=r"^/none: cannot bring it to the disk: .* \(ENOENT\)$"):
+    with pytest.raises(HostError, match=r"^/none: cannot sync it to disk: .* \(ENOENT\)$"):
         host.sync("/none")

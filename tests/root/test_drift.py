@@ -318,7 +318,7 @@ def test_models_under_names_of_awss_own_are_known_by_their_files(
     (root / "greengrass/ggc/var/state/edge-sim.json").unlink()
     found = answer("drift", group, *see(root, tmp_path))
     assert found["differences"] == []
-    assert any(f"taken to be /{own.relative_to(root)}" in note for note in found["notes"])
+    assert any(f"assumed to be /{own.relative_to(root)}" in note for note in found["notes"])
     (own / "net/labels.txt").chmod(0o444)
     (own / "net/weights.bin").write_bytes(b"?")
     found = answer("drift", group, *see(root, tmp_path), status=7)

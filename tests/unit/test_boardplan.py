@@ -247,7 +247,7 @@ def test_lines_belong_to_a_serial_device(tmp_path: Path) -> None:
         ("/dev/video0", {"size_kib": 4}, "only a block device has a size, but this is a char device"),
         ("/dev/mmcblk0", {"size_kib": 0}, "must be 1 KiB to 64 GiB"),
         ("/dev/mmcblk0", {"size_kib": 65 << 20}, "must be 1 KiB to 64 GiB"),
-        ("/dev/mmcblk0", {"frames": Path("frames")}, "frames come out of a character device"),
+        ("/dev/mmcblk0", {"frames": Path("frames")}, "only a character device supplies frames"),
         ("/dev/video0", {"frames": Path("none")}, "holds no frame"),
         ("/dev/mmcblk0", {"host": Path("/dev/null")}, "/dev/null on this machine is not a block device"),
         ("/dev/video0", {"host": Path("/etc/passwd")}, "/etc/passwd on this machine is not a char device"),

@@ -175,9 +175,9 @@ class Outbox:
             self._emit("reported", job=record.job, status=record.report.status)
 
     def _conflict(self, record: Record, text: str) -> None:
-        self._log.write("ERROR", "The report was not taken.", job=record.job, reason=text)
+        self._log.write("ERROR", "The report was not accepted.", job=record.job, reason=text)
         status = record.report.status if record.report else None
-        self._emit("error", job=record.job, status=status, error=f"the report was not taken: {text}")
+        self._emit("error", job=record.job, status=status, error=f"the report was not accepted: {text}")
 
     def _tidy(self, record: Record) -> None:
         """Remove what nobody needs any more; the version before stays. Raises OSError, and is to be done again then.

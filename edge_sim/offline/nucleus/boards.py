@@ -44,7 +44,8 @@ _PROGRAM = "edge_sim.offline.nucleus.program"
 _THERE = "/opt/edge-sim-nucleus"
 _SESSION = f"{_THERE}/session.json"
 _CLIENT = (
-    "a client of ours stands in for awsiotsdk; --packages lays the real one on the board (pip install --target DIR)"
+    "edge-sim's own client stands in for awsiotsdk; --packages puts the real one on the board (pip install --target "
+    "DIR)"
 )
 _ERRORS: Mapping[int, type[EdgeSimError]] = {
     error.exit_status: error for error in (UsageError, InvalidDefinitionError, UnsupportedEnvironmentError)

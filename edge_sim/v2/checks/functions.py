@@ -258,7 +258,7 @@ def code_missing(move: Move) -> Iterator[Fault]:
     for function in move.own_functions:
         if function.id not in move.code_known and verdict(move, function).becomes == "generic":
             hint = f"--source {function.arn}=FOLDER; on the board it is below {move.old_tree.functions}."
-            yield of(function, "", "it becomes a generic component, but its code was not given", hint)
+            yield of(function, "", "it becomes a generic component, but its code is not available here", hint)
 
 
 CHECKS: tuple[MoveRule, ...] = (

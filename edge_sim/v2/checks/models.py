@@ -57,7 +57,7 @@ def missing(move: Move) -> Iterator[Fault]:
         if package is None:
             address, key = _address(resource)
             hint = f"--source {address}=PATH; on the board it is unpacked below {move.old_tree.deployment}."
-            yield _at(resource, "its package was not given, so it was not repacked as a zip", key, hint)
+            yield _at(resource, "its package is not available here, so it was not repacked as a zip", key, hint)
 
 
 @check("model-format", "warning", phase="deploy", source=ARTIFACTS)

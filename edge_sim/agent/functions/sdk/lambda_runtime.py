@@ -113,7 +113,7 @@ def _refuse_newer_sdk() -> None:
         return
     own, most = ([int(part) for part in version.split(".")[:2]] for version in (has, takes))
     if own[0] != most[0] or own[1] > most[1]:
-        text = f"greengrasssdk has interface version {has}, which this core does not support: it takes up to {takes}"
+        text = f"greengrasssdk has interface version {has}, which this core does not support: it supports up to {takes}"
         raise ImportError(text)
 
 
