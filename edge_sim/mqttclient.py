@@ -29,7 +29,10 @@ _UNAVAILABLE = (3, 136)
 _NOT_HEARD = "the broker refused a subscription: its rules do not let this client receive messages on its topics"
 _HUNG_UP = "the broker closed the connection before it answered"
 _HUNG_UP_TLS = f"{_HUNG_UP}; it may not accept this core's certificate"
-_HUNG_UP_LATER = "the broker closed the connection at a subscription: its rules may not let this client hear its topics"
+_HUNG_UP_LATER = (
+    "the broker closed the connection at a subscription: its rules may not let this client receive messages on its "
+    "topics"
+)
 
 
 class MqttClient(paho.Client):
@@ -144,16 +147,16 @@ class MqttClient(paho.Client):
 def address(url: str, what: str = "broker address") -> tuple[str, int, bool]:
     """Return host, port, and whether it is TLS, of a broker's URL. Raises UsageError, which begins with ``what``."""
     if "@" in url:  # its text would show the password
-        raise UsageError(f"{what}: a user and a password cannot be in it, because edge-sim sends none to a broker")
+        raise UsageError(f"{what}: it must hold no user and no password, because edge-sim sends none to a broker")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
     if parts.scheme not in PORTS or not parts.hostname:
-        raise UsageError(f"{what} {url}: not of the form mqtt://host:port or mqtts://host:port")
+        raise UsageError(f"{what} {url}: expected mqtt://HOST:PORT or mqtts://HOST:PORT")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise UsageError(f"{what} {url}: only a host and a port can be in it")
+        raise UsageError(f"{what} {url}: it must hold only a host and a port")
     return parts.hostname, port or PORTS[parts.scheme], parts.scheme == "mqtts"
 
 

@@ -55,9 +55,9 @@ def fault(error: yaml.YAMLError) -> YamlFault:
 
 def _hint(problem: str) -> str | None:
     if r"'\t' that cannot start" in problem:
-        return "Indent with blanks: YAML takes no tabs there. A file of JSON is named .json."
+        return "Indent with spaces: YAML allows no tabs there. If this is JSON, name the file .json."
     if "cannot start any token" in problem:
-        return "Put a value that begins with this character in quotes."
+        return "Quote a value that begins with this character."
     if "mapping values are not allowed" in problem:
-        return "Indent it as its neighbours are, and put a value that holds a colon and a blank in quotes."
+        return "Indent it like its neighbours, and quote a value that holds a colon and a space."
     return None

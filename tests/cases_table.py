@@ -358,7 +358,7 @@ def _archives() -> Iterator[Row]:
     yield Row(
         right="a package without a file is taken, and said to be of no use",
         argv=("check-archive", "directories-without-files.tar.gz"),
-        says=(": ok", "it holds directories and no file", "What V1 did with such a package is not documented"),
+        says=(": ok", "it holds only directories and no file", "What V1 did with such a package is not documented"),
     )
     for name, part in (
         ("prefix-in-gnu-header.tar.gz", "Go and Python put it before the name, GNU tar and bsdtar ignore it"),

@@ -42,10 +42,10 @@ _NO_FILES: dict[str, Any] = {
     "id": "NO_FILES",
     "severity": "warning",
     "member": None,
-    "message": "it holds directories and no file, so that a function finds nothing to open",
+    "message": "it holds only directories and no file, so a function finds nothing to open",
     "aws_text": None,
     "source": None,
-    "hint": "Pack the folder that has the files: tar -czf model.tar.gz FOLDER",
+    "hint": "Pack the folder that holds the files: tar -czf model.tar.gz FOLDER",
 }
 
 

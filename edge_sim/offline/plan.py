@@ -102,7 +102,7 @@ def make_plan(packed: PackedGroup, target: Target) -> OfflinePlan:
 def _hollow(kind: str, packages: Mapping[str, tuple[Content, ...]]) -> Iterator[str]:
     """Yield a note about each package without a file, in which a function finds nothing."""
     hollow = (id_ for id_, contents in packages.items() if is_hollow(contents))
-    return (f"{kind} {id_}: its package holds directories and no file" for id_ in hollow)
+    return (f"{kind} {id_}: its package holds only directories and no file" for id_ in hollow)
 
 
 def _in_the_way(lines: Sequence[Line], target: Target) -> Iterator[str]:

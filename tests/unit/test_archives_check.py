@@ -254,6 +254,6 @@ def test_a_package_of_directories_only_is_taken_with_a_warning(tmp_path: Path) -
         assert [(one["id"], one["severity"]) for one in found["findings"]] == [("NO_FILES", "warning")]
         status, text = run(tmp_path / name)[:2]
         assert status == 0
-        assert "warning:   it holds directories and no file" in text
+        assert "warning:   it holds only directories and no file" in text
     (tmp_path / "m.tar.gz").write_bytes(tgz(directory("d/"), entry("d/x")))
     assert as_json(tmp_path / "m.tar.gz")["findings"] == []

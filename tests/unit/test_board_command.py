@@ -17,11 +17,11 @@ from edge_sim.errors import UsageError
 @pytest.mark.parametrize(
     ("broker", "says"),
     [
-        ("nonsense", "--mqtt nonsense: not of the form mqtt://host:port"),
-        ("http://10.0.0.1:1883", "not of the form mqtt://host:port"),
-        ("mqtt://10.0.0.1:x", "not of the form mqtt://host:port"),
-        ("mqtt://10.0.0.1:1883/topic", "only a host and a port can be in it"),
-        ("mqtt://me:secret@10.0.0.1", "--mqtt: a user and a password cannot be in it"),
+        ("nonsense", "--mqtt nonsense: expected mqtt://HOST:PORT"),
+        ("http://10.0.0.1:1883", "expected mqtt://HOST:PORT"),
+        ("mqtt://10.0.0.1:x", "expected mqtt://HOST:PORT"),
+        ("mqtt://10.0.0.1:1883/topic", "it must hold only a host and a port"),
+        ("mqtt://me:secret@10.0.0.1", "--mqtt: it must hold no user and no password"),
         ("mqtt://localhost:1883", "cannot reach this machine's loopback"),
         ("mqtts://127.0.1.1", "cannot reach this machine's loopback"),
     ],

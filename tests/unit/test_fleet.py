@@ -216,7 +216,7 @@ def test_the_numbers_beside_a_chart_are_round(end: float, whole: int, times: dic
             ["examples/fleet", "--master", "--bind=0.0.0.0"],
             "--bind 0.0.0.0: a worker cannot connect to this address",
         ),
-        (["examples/fleet", "--broker=nonsense"], "--broker nonsense: not of the form mqtt://host:port"),
+        (["examples/fleet", "--broker=nonsense"], "--broker nonsense: expected mqtt://HOST:PORT"),
         (["examples/fleet", "--broker-cafile=pyproject.toml"], "--broker-cafile goes with --broker mqtts://HOST:PORT"),
         *(
             (["--worker=10.0.0.1", *more], f"{more[0]} and --worker cannot be combined")

@@ -528,7 +528,7 @@ def test_an_engine_without_firewall_rules_is_seen(
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [
-        (["--help"], 0, "Make the bases of boards in containers"),
+        (["--help"], 0, "Build the bases of boards in containers"),
         (["sparc"], 2, "'sparc' is not one of 'armv6l', 'armv7l', 'aarch64', 'x86_64'"),
         (["armv7l"], 6, "error: unix:///nowhere: no Docker engine answers"),
     ],

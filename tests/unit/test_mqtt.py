@@ -251,12 +251,12 @@ def _hang_up(listener: socket.socket, context: ssl.SSLContext | None) -> None:
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:1883", "http://x", "mqtt://", "mqtt://x:port", "mqtt://[x"])
 def test_an_address_that_cannot_be_read_is_a_usage_error(url: str) -> None:
-    with pytest.raises(UsageError, match="not of the form mqtt://host:port"):
+    with pytest.raises(UsageError, match="expected mqtt://HOST:PORT"):
         Client(url)
 
 
 @pytest.mark.parametrize(
-    ("url", "why"), [("mqtt://u:secret@x", "a user and a password"), ("mqtt://x/y", "only a host")]
+    ("url", "why"), [("mqtt://u:secret@x", "no user and no password"), ("mqtt://x/y", "only a host")]
 )
 def test_what_would_not_be_used_of_an_address_is_refused(url: str, why: str) -> None:
     with pytest.raises(UsageError, match=why) as refused:

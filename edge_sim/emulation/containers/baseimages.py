@@ -19,13 +19,12 @@ from edge_sim.errors import EdgeSimError
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("architectures", nargs=-1, type=click.Choice(list(ARCHITECTURES)), metavar="[ARCHITECTURE]...")
 def main(architectures: tuple[str, ...]) -> None:
-    """Make the bases of boards in containers, and load them into Docker.
+    """Build the bases of boards in containers, and load them into Docker.
 
     ARCHITECTURE: armv6l, armv7l, aarch64 or x86_64; without one, all four.
 
-    Existing bases are kept. One that cannot be made is reported, and the others are made. The exit status is that of
-    the first failure.
-    """
+    Existing bases are kept. One that cannot be built is reported, and the others are built all the same. The exit
+    status is that of the first failure."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         failed = make(architectures or tuple(ARCHITECTURES))

@@ -231,7 +231,7 @@ def zero_timeouts(case: Case) -> Iterator[Fault]:
     """What V1 did with a Timeout of 0 is not documented; here a call may take the default of 3 s."""
     for function in case.group.functions:
         if function.timeout_s == 0:
-            message = f"function {function.id}: Timeout is 0; it is taken as the default of {DEFAULT_TIMEOUT_S} s here"
+            message = f"function {function.id}: Timeout is 0, which counts as the default of {DEFAULT_TIMEOUT_S} s here"
             yield _fault(function, message, ".FunctionConfiguration.Timeout")
 
 

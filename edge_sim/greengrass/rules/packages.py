@@ -184,7 +184,7 @@ def secret_arn(case: Case) -> Iterator[Fault]:
     timing="ours",
     severity="warning",
     source="botocore secretsmanager 2017-10-17 (SecretId): a partial ARN finds a secret, a complete one is "
-    "recommended; secrets.md has complete ARNs; what V1 made of a partial one is not known",
+    "recommended; secrets.md has complete ARNs; what V1 did with a partial one is not known",
     hint="Copy the whole ARN: aws secretsmanager describe-secret --secret-id NAME --query ARN",
 )
 def secret_arn_partial(case: Case) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ null_member = reading_rule(
     timing="sourced",
     source="botocore's validate.py; that the API itself would take null as absent is ours",
     severity="warning",
-    hint="Leave the member out. A program that sends null itself may get through: here it counts as absent.",
+    hint="Leave the member out. A client that does send null may get through; here null counts as absent.",
 )
 null_in_template = reading_rule(
     "null-in-template",

@@ -51,7 +51,7 @@ def control_characters(case: Case) -> Iterator[Fault]:
     phase="run",
     source="execve(2): MAX_ARG_STRLEN is 32 pages, 128 KiB where a page has 4 KiB, with the final NUL; all of them "
     "take at most a quarter of the stack limit; that V1 handed ExecArgs over word by word is not known",
-    hint="Put the text into a file: a volume's, or beside the function's code. On a kernel with pages of 16 KiB: "
+    hint="Put the text into a file, on a volume or beside the function's code. On a kernel with pages of 16 KiB: "
     "--limit argument-bytes=524287.",
 )
 def argument_sizes(case: Case) -> Iterator[Fault]:

@@ -176,8 +176,8 @@ def test_yaml_that_cannot_be_read_on(content: str, message: str) -> None:
         ('{"a": 1} // ours', "file:1:10", "JSON has no comments"),
         ('{"a": 1,\n}', "file:2:1", "Remove the comma before it"),
         ("[1, 2, ]", "file:1:8", "Remove the comma before it"),
-        ("{'a': 1}", "file:1:2", "JSON has double quotes only"),
-        ("{\"a\": 'b'}", "file:1:7", "JSON has double quotes only"),
+        ("{'a': 1}", "file:1:2", "JSON uses double quotes only"),
+        ("{\"a\": 'b'}", "file:1:7", "JSON uses double quotes only"),
         ('{"a": None}', "file:1:7", "JSON's words are null, true and false"),
         ('{"a": [1, False]}', "file:1:11", "JSON's words are null, true and false"),
         ("{“a”: 1}", "file:1:2", "Replace the typographic quotes"),
@@ -197,10 +197,10 @@ def test_a_usual_slip_in_json_has_a_hint(content: str, place: str, hint: str | N
 @pytest.mark.parametrize(
     ("content", "place", "hint"),
     [
-        ("a:\n\tb: 1\n", "file:2:1", "Indent with blanks"),
-        ('{\n\t"a": 1}\n', "file:2:1", "Indent with blanks"),
-        ("a: @b\n", "file:1:4", "Put a value that begins with this character in quotes"),
-        ("a: b: c\n", "file:1:5", "Indent it as its neighbours are"),
+        ("a:\n\tb: 1\n", "file:2:1", "Indent with spaces"),
+        ('{\n\t"a": 1}\n', "file:2:1", "Indent with spaces"),
+        ("a: @b\n", "file:1:4", "Quote a value that begins with this character"),
+        ("a: b: c\n", "file:1:5", "Indent it like its neighbours"),
         ("a: [1\n", "file:2:1", None),
     ],
 )

@@ -46,7 +46,7 @@ def test_a_package_without_a_file_is_noted_by_plan_and_access(tmp_path: Path) ->
     group = group_of(tmp_path / "g", "m1", "m2", gid="video")
     package = tmp_path / "hollow.tar.gz"
     package.write_bytes(tgz(directory("net"), directory("net/layers")))
-    note = "resource m2: its package holds directories and no file"
+    note = "resource m2: its package holds only directories and no file"
     for command in ("plan", "access"):
         assert note in edge(command, group, *PI, "--source", f"{uri('m2')}={package}").output
         assert note not in edge(command, group, *PI).output
