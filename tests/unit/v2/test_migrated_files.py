@@ -224,7 +224,7 @@ def test_a_package_that_cannot_be_packed_and_missing_code_take_no_others_with_th
     done = edge("migrate", group, *BOARDS, "--target", "lite", "-o", tmp_path / "out", status=3)
     told = [line.partition("  ")[2] for line in done.stdout.splitlines() if "  v2-" in line or "  unreadable" in line]
     assert "v2-model-unpackable: resource m: it cannot be packed as a zip: its gzip header is damaged" in told
-    assert "v2-code-missing: function g: it becomes a generic component, but its code was not given" in told
+    assert "v2-code-missing: function g: it becomes a generic component, but its code is not available here" in told
     assert not [line for line in told if line.startswith("unreadable")], "that a run lacks it is no other fault"
     assert not [line for line in told if "missing" in line and ("resource n" in line or "function f:" in line)]
     assert "\nAccess on raspberry-pi-4" in done.stdout
