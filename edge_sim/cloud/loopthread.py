@@ -5,15 +5,35 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 
 from edge_sim.errors import UnsupportedEnvironmentError
 
 _log = logging.getLogger(__name__)
+_TURNS = 10
+"""Of the loop, until a connection is there that was just accepted, and closed: what reads it hears of that first."""
 
 Serve = Callable[[Callable[[], None], asyncio.Event], Coroutine[None, None, None]]
 """A server: it calls its first argument when it is ready, and ends soon after the event is set."""
+
+
+async def close(server: asyncio.Server, connections: Collection[asyncio.StreamWriter]) -> None:
+    """Close a server and its connections before the loop ends: Python 3.13 complains of those that outlive it.
+
+    Before 3.13 only those in ``connections`` can be reached, not those still in their TLS handshake.
+    """
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())  # asyncio forgets to close what it accepts while the server is closed
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+        if sys.version_info >= (3, 13):
+            server.abort_clients()
+        for writer in connections:
+            writer.transport.abort()
+    server.close()
 
 
 class LoopThread:

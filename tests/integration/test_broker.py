@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -288,3 +289,13 @@ def test_the_embedded_broker_refuses_other_reserved_topics_and_retained_messages
     with start_embedded() as broker, Device(broker.url, "board") as device:
         device._client.publish("$SYS/broker/uptime", b"1", qos=1)
         assert device.lost.wait(LIMIT_S)
+
+
+def test_the_embedded_broker_ends_at_once_beside_a_connection_that_has_asked_for_nothing() -> None:
+    """From Python 3.12.1 on it waited for such a one until its limit."""
+    broker = brokers.start_embedded()
+    with socket.create_connection(address(broker.url)[:2], timeout=LIMIT_S) as silent, Device(broker.url, "board"):
+        begun = time.monotonic()
+        broker.stop()
+        assert time.monotonic() - begun < brokers.STOP_LIMIT_S
+        assert silent.recv(1) == b""

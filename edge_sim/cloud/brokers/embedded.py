@@ -20,13 +20,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from amqtt.broker import Broker as AmqttBroker
 from amqtt.errors import MQTTError
 
 from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS
-from edge_sim.cloud.loopthread import LoopThread
+from edge_sim.cloud.loopthread import LoopThread, close
 
 _log = logging.getLogger(__name__)
 
@@ -41,12 +41,22 @@ class AwsBroker(AmqttBroker):  # type: ignore[misc]
 
     max_payload = 131072
 
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
+        self._connected: set[asyncio.StreamWriter] = set()
+
+    async def shutdown(self) -> None:
+        await close(self._server, self._connected)  # amqtt waits for those that have not sent a CONNECT
+        await super().shutdown()
+
     async def stream_connected(self, reader: object, writer: Any, listener_name: str) -> None:
+        self._connected.add(writer)
         try:
             await super().stream_connected(reader, writer, listener_name)
         except Exception as error:
             _log.debug("a connection ended badly: %r", error)
         finally:
+            self._connected.discard(writer)
             writer.close()
 
     async def _initialize_client_session(self, *connection: Any) -> object:
@@ -92,8 +102,12 @@ class AwsBroker(AmqttBroker):  # type: ignore[misc]
     @property
     def port(self) -> int:
         """The port that the system chose for the one listener."""
-        port: int = self._servers["default"].instance.sockets[0].getsockname()[1]
+        port: int = self._server.sockets[0].getsockname()[1]
         return port
+
+    @property
+    def _server(self) -> asyncio.Server:
+        return cast(asyncio.Server, self._servers["default"].instance)
 
 
 class Embedded:

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from edge_sim.cloud.brokers import packets
 from edge_sim.cloud.brokers.packets import MalformedError
-from edge_sim.cloud.loopthread import LoopThread
+from edge_sim.cloud.loopthread import LoopThread, close
 from edge_sim.cloud.peers import common_name
 
 _log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class Front:
         self._connections = connections
         self._listener, self._context, self._gate, self._inner, self._login = listener, context, gate, inner, login
         self._sessions: set[_Session] = set()
-        self._count = 0
+        self._connected: set[asyncio.StreamWriter] = set()
         self._thread = LoopThread("MQTT over TLS", self._serve)
         self._thread.start(START_LIMIT_S)
 
@@ -119,9 +119,9 @@ class Front:
         )
         ready()
         await stopping.wait()
-        server.close()
-        for session in list(self._sessions):
+        for session in self._sessions:
             session.close()
+        await close(server, self._connected)
 
     def _review(self) -> None:
         for session in list(self._sessions):
@@ -139,9 +139,9 @@ class Front:
             session.permit = answer
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._count += 1
+        self._connected.add(writer)
         try:
-            if self._count <= self._connections:
+            if len(self._connected) <= self._connections:
                 session = await asyncio.wait_for(self._session(reader, writer), CONNECT_LIMIT_S)
                 if session is not None:
                     await self._pass(session)
@@ -150,7 +150,7 @@ class Front:
         except MalformedError as error:
             _log.warning("an MQTT client sent something other than MQTT: %s", error)
         finally:
-            self._count -= 1
+            self._connected.discard(writer)
             writer.close()
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Session | None:
