@@ -131,7 +131,10 @@ def test_a_killed_command_leaves_no_component(reached: Path) -> None:
     recipe["Manifests"][0]["Lifecycle"]["run"] = "setsid sleep 1000 & sleep 1000"  # not told of the stand-in's end
     file.write_text(yaml.safe_dump(recipe))
     argv = [sys.executable, "-m", "edge_sim", "nucleus", str(out), "--root", str(root), "--answers", "1"]
-    with subprocess.Popen([*argv, "--wait", "600"], stdout=subprocess.DEVNULL) as command:
+    temporary = reached / "temporary"
+    temporary.mkdir(mode=0o755)
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen([*argv, "--wait", "600"], env=environment, stdout=subprocess.DEVNULL) as command:
         components: list[psutil.Process] = []
 
         def running() -> bool:
@@ -147,6 +150,9 @@ def test_a_killed_command_leaves_no_component(reached: Path) -> None:
             command.kill()
             for process in filter(is_alive, components):
                 process.kill()
+    assert [*temporary.iterdir()] != []
+    done = subprocess.run([*argv, "--wait", "0.1"], env=environment, capture_output=True, timeout=120, check=False)
+    assert (done.returncode, [*temporary.iterdir()]) == (4, []), "the next one removes what a killed one has left"
 
 
 def test_a_root_that_no_other_account_reaches_is_told(reached: Path) -> None:

@@ -13,7 +13,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.containers.bases import SUITE
 from edge_sim.emulation.drivers import DriverName, Progress
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
+from edge_sim.folders import while_in_use
 from edge_sim.jsonobject import JsonObject
 from edge_sim.offline.migration.several import lay_over
 from edge_sim.offline.nucleus.session import NucleusSession, SessionOutcome
@@ -61,8 +61,8 @@ def hold(session: NucleusSession, profile: DeviceProfile, driver: DriverName, pr
     nucleus = BY_NAME[next(name for name in NUCLEI if name == session.target)]
     for reason in unsuited(nucleus, profile.facts()):
         raise InvalidDefinitionError(f"{profile.name}: {reason}", hint="Name the profile of a board that V2 supports.")
-    with tempfile.TemporaryDirectory(prefix="edge-sim-nucleus-") as place:
-        files = tuple(_files(Path(place), session, profile, container=driver == "docker"))
+    with while_in_use("edge-sim-nucleus-") as (place, _):
+        files = tuple(_files(place, session, profile, container=driver == "docker"))
         spec = BoardSpec(profile=installed(profile, nucleus), files=files, contained=False)
         with _board(spec, driver, progress) as board:
             _run_board_script(board, profile)

@@ -11,7 +11,6 @@ import os
 import platform
 import secrets as tokens
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from edge_sim.agent.rooted import inside
 from edge_sim.documents import read_bytes
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts
+from edge_sim.folders import while_in_use
 from edge_sim.jsonobject import JsonObject
 from edge_sim.offline.nucleus import layout
 from edge_sim.offline.nucleus.ipc import Hub, IpcClient, serving
@@ -152,9 +152,9 @@ def running(
             root, nucleus, component, folder / "components" / component.name / "artifacts", *owners
         )
         values |= _values(root, nucleus, component)
-    with tempfile.TemporaryDirectory(prefix="edge-sim-ipc-") as place, contextlib.ExitStack() as stack:
-        Path(place).chmod(0o755)
-        socket = Path(place) / "ipc.socket"
+    with while_in_use("edge-sim-ipc-") as (place, _), contextlib.ExitStack() as stack:
+        place.chmod(0o755)
+        socket = place / "ipc.socket"
         stack.enter_context(serving(socket, core.hub))
         for component in plan.components:
             owner = _account(facts, plan.accounts[component.name] or f"{nucleus.user}:{nucleus.group}", component)
