@@ -80,7 +80,7 @@ class Keeper:
                 self._first = int(message["pid"])
                 with suppress(ProcessLookupError):  # it has ended already, and the next message says why
                     self.pidfd = os.pidfd_open(self._first)
-            elif event == "ready" and self.pidfd is not None:
+            elif event == "ready" and (self.pidfd is not None or not self._first):  # one without mounts has none
                 return message
             elif event == "unusable":
                 raise UnsupportedEnvironmentError(message["error"], hint=message["hint"])
