@@ -55,7 +55,6 @@ _COMMANDS = {
     "validate": "Show what V1 would have refused in a definition, with file and line.",
 }
 
-_FAULTS = "edge_sim.cli.faults"
 _READER_GONE = 128 + signal.SIGPIPE
 """The status that a shell gives a program that SIGPIPE ended."""
 
@@ -70,7 +69,7 @@ class LazyGroup(Commands):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
-        importlib.import_module(_FAULTS)  # now: a command may leave no descriptor to read it with
+        importlib.import_module("edge_sim.cli.faults")  # for main: a command may leave no descriptor to read it with
         with _no_bug():
             return super().invoke(ctx)
 
@@ -136,7 +135,9 @@ def main() -> None:
         click.UsageError(printable(error.format_message()), context).show()
         status = error.exit_code
     except Exception as error:
-        failure = importlib.import_module(_FAULTS).fault(error)
+        from edge_sim.cli.faults import fault
+
+        failure = fault(error)
         if failure is None:
             raise
         if isinstance(error, OSError):

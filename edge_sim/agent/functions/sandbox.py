@@ -90,7 +90,7 @@ def _in_namespaces(spec: Mapping[str, object]) -> int:
 
 
 def _contained(spec: Mapping[str, Any], lives: Callable[[], bool]) -> int:
-    seen = view.ContainerView(
+    container = view.ContainerView(
         root=Path(spec["root"]),
         scratch=Path(spec["scratch"]),
         masked=tuple(spec["masked"]),
@@ -99,10 +99,10 @@ def _contained(spec: Mapping[str, Any], lives: Callable[[], bool]) -> int:
         runtime=spec["runtime"],
     )
     joins = os.open(spec["cgroup"], os.O_WRONLY | os.O_CLOEXEC) if spec.get("cgroup") else None
-    merged, notes = view.build(seen)
+    merged, notes = view.build(container)
     linux.change_root(merged)
     linux.no_new_privileges()
-    denied = view.read_only_devices(seen)
+    denied = view.read_only_devices(container)
     if denied and not linux.write_only_below(_all_but(denied)):
         notes.append("this kernel has no Landlock: a read-only device can be written where its mode allows it")
         _say({"unenforced": [str(device) for device in denied]})

@@ -91,9 +91,9 @@ def end(script: int, answer: int, limit_s: float) -> None:
     send(script, signal.SIGTERM)
     deadline = time.monotonic() + limit_s
     while collect(script, answer):
-        left = deadline - time.monotonic()
-        if left > 0:
-            signal.sigtimedwait({signal.SIGCHLD}, left)
+        rest_s = deadline - time.monotonic()
+        if rest_s > 0:
+            signal.sigtimedwait({signal.SIGCHLD}, rest_s)
             continue
         send(script, signal.SIGKILL)
         for pid in children():  # those below them become children of this process then
